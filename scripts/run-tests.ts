@@ -1,0 +1,144 @@
+/**
+ * Format, lint, types, layers, then every test/**\/*.test.ts, each in a process of its own. Files that mount something
+ * run one at a time, the others two at a time.
+ *
+ *     scripts/node scripts/run-tests.ts [--only TEXT] [--no-checks] [--verbose] [FILE...]
+ *
+ * The last line is the sum: "N passed, N failed[, N skipped]". A check, a crash, a timeout and something left behind (a
+ * mount, a process) count as one each.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { mounts } from '../bench/support/mounts.ts';
+import { clearLeftovers, type Traces } from './leftovers.ts';
+import { type FileResult, limitOf, runFile } from './test-file.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const OVERALL_SECONDS = 30 * 60;
+/** Folders whose tests mount: they would disturb each other's timing. */
+const SERIAL = ['test/mount/', 'test/posix/', 'test/cli/', 'test/fuse/', 'test/fuse-native/'];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string' },
+    'no-checks': { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+const started = performance.now();
+const run = `${process.pid}-${Date.now()}`;
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+const skips: string[] = [];
+let number = 0;
+
+function fail(what: string): void {
+  totals.failed++;
+  failures.push(what);
+}
+
+function check(name: string, args: string[]): void {
+  const result = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    timeout: 180_000,
+  });
+  const passed = result.status === 0;
+  console.log(`${passed ? 'ok     ' : 'FAILED '} ${name}`);
+  if (passed) {
+    totals.passed++;
+  } else {
+    fail(name);
+    console.log(`${result.stdout}${result.stderr}`.trimEnd());
+  }
+}
+
+function report(result: FileResult): void {
+  const name = relative(root, result.file);
+  const passed = result.tests.filter((test) => test.passed && test.skipped === undefined);
+  const failed = result.tests.filter((test) => !test.passed);
+  const skipped = result.tests.filter((test) => test.skipped !== undefined);
+  totals.passed += passed.length;
+  totals.skipped += skipped.length;
+  for (const test of failed) fail(`${name}: ${test.name}`);
+  for (const complaint of result.complaints) fail(`${name}: ${complaint}`);
+  for (const test of skipped) skips.push(`${name}: ${test.name}: ${test.skipped}`);
+  const good = failed.length === 0 && result.complaints.length === 0;
+  const counts = `${passed.length} passed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`;
+  console.log(`${good ? 'ok     ' : 'FAILED '} ${name}  (${counts}, ${result.seconds.toFixed(1)} s)`);
+  if (!good || values.verbose) console.log(result.output.trimEnd().replace(/^/gm, '    '));
+  for (const complaint of result.complaints) console.log(`    ${complaint}`);
+}
+
+/** Test files under way. */
+const under = new Set<Traces>();
+
+async function runOne(file: string): Promise<void> {
+  const left = OVERALL_SECONDS - (performance.now() - started) / 1000;
+  if (left < 5) {
+    fail(`${relative(root, file)}: not run: the ${OVERALL_SECONDS / 60} minutes for all tests are over`);
+    return;
+  }
+  // Short: the paths of Unix sockets in it end at 107 bytes. Open to all: some tests act as another user.
+  const directory = mkdtempSync(join(tmpdir(), 't-'));
+  chmodSync(directory, 0o755);
+  const traces = { mark: `${run}-${number++}`, directory };
+  under.add(traces);
+  const result = await runFile(file, traces, Math.min(limitOf(file), left));
+  result.complaints.push(...(await clearUp(traces)));
+  report(result);
+}
+
+async function clearUp(traces: Traces): Promise<string[]> {
+  const complaints = await clearLeftovers(traces);
+  under.delete(traces);
+  if (!mounts().some((mount) => mount.mountpoint.startsWith(`${traces.directory}/`))) {
+    rmSync(traces.directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+  return complaints;
+}
+
+async function runAll(files: string[], lanes: number): Promise<void> {
+  const waiting = [...files];
+  const lane = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runOne(file);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    console.log(`${signal}: clearing up`);
+    void Promise.all([...under].map(clearUp)).then(() => process.exit(130));
+  });
+}
+
+if (!values['no-checks']) {
+  const biome = 'node_modules/.bin/biome';
+  check('format', [biome, 'format', '.']);
+  check('lint', [biome, 'lint', '--error-on-warnings', '.']);
+  check('types', ['node_modules/.bin/tsc', '--noEmit', '-p', 'tsconfig.json']);
+  check('layers', ['scripts/check-layers.ts']);
+}
+
+const wanted = positionals.length > 0 ? positionals : globSync('test/**/*.test.ts', { cwd: root }).sort();
+const files = wanted.map((file) => resolve(root, file)).filter((file) => file.includes(values.only ?? ''));
+const serial = files.filter((file) => SERIAL.some((folder) => file.startsWith(join(root, folder))));
+await runAll(
+  files.filter((file) => !serial.includes(file)),
+  2,
+);
+await runAll(serial, 1);
+
+if (skips.length > 0) console.log(`\nSkipped:\n${skips.map((skip) => `  ${skip}`).join('\n')}`);
+if (failures.length > 0) console.log(`\nFailed:\n${failures.map((failure) => `  ${failure}`).join('\n')}`);
+const minutes = (performance.now() - started) / 60_000;
+console.log(`\n${files.length} files in ${minutes.toFixed(1)} minutes`);
+const skippedToo = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
+console.log(`${totals.passed} passed, ${totals.failed} failed${skippedToo}`);
+process.exitCode = totals.failed === 0 ? 0 : 1;

@@ -1,0 +1,88 @@
+/**
+ * The cache as the overlay sees it: objects that hold the content of one file at one version. Which bytes are present,
+ * on which disk, and what is kept when space runs out is decided in this folder only.
+ *
+ * Knows no store and no FUSE: bytes come from a `ContentSource` the caller passes in, versions are opaque strings.
+ */
+import type { Outcome } from '../sys/errno.ts';
+
+export interface ContentKey {
+  /** The file's identity within its store. */
+  file: string;
+  /** The version of its content; another version is another object. */
+  version: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** Where a miss is read from. One source reads one version of one file. */
+export interface ContentSource {
+  /** Reads up to `length` bytes at `offset` into `into`; short only at the end of the file. */
+  read(into: Uint8Array, length: number, offset: number): Promise<Outcome<number>>;
+  /**
+   * Whether the file still has the version the key names. Asked after bytes were read and handed out, before they are
+   * recorded as cached: what was read from a file that changed meanwhile is never kept.
+   */
+  unchanged(): Promise<boolean>;
+}
+
+/** Bytes that came later than the call; `release` gives the buffer back once they were used. */
+export interface ContentBytes {
+  bytes: Uint8Array;
+  release?: () => void;
+}
+
+/** The content of one file at one version. Counted: `acquire` of the cache takes a reference, `release` gives it back. */
+export interface CachedContent {
+  readonly key: ContentKey;
+  /** Every byte is present. */
+  readonly complete: boolean;
+  /** The version was found to be gone from the source: nothing more is kept, and no new reader gets this object. */
+  readonly stale: boolean;
+  /**
+   * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
+   * returns the count (short only at the end). -EAGAIN: use `read`.
+   */
+  readNow(into: Uint8Array, length: number, offset: number): number;
+  /** The bytes from the tier through the pool, or from `source` (and kept, when there is room). Concurrent misses of the same chunks are one fetch. */
+  read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
+  /**
+   * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
+   * then on. The caller closes the descriptor.
+   */
+  expose(): number;
+  release(): void;
+}
+
+export interface CacheSnapshot {
+  directory: string;
+  /** Bytes allowed, in use, and the number of objects. */
+  sizeBytes: number;
+  usedBytes: number;
+  objects: number;
+  completeObjects: number;
+  /** Reads answered from the tier, and reads that went to the source; and their bytes. */
+  hits: number;
+  hitBytes: number;
+  misses: number;
+  missBytes: number;
+  /** Objects not taken because the cache was full. */
+  refused: number;
+  /** 'ok', or what is wrong with the tier and since when. */
+  health: string;
+}
+
+export interface Cache {
+  /**
+   * The object of this content, made when there is none. Objects of the same file with another version are dropped.
+   * Undefined: the content is not cached and will not be (no room, tier unhealthy, too large): read the source.
+   */
+  acquire(key: ContentKey): CachedContent | undefined;
+  /** Whether the object exists and is complete, without touching it. */
+  has(key: ContentKey): boolean;
+  /** Drops every object of a file. Readers that hold one keep its bytes. */
+  drop(file: string): void;
+  snapshot(): CacheSnapshot;
+  /** Writes the index out and closes everything. */
+  shutdown(): Promise<void>;
+}

@@ -1,0 +1,232 @@
+/**
+ * The cache over one tier: which objects there are, what is admitted, and the index written behind them.
+ *
+ * First version of what is kept: fill, then keep. When there is no room nothing new is taken; nothing is evicted.
+ */
+import { Errno } from '../sys/errno.ts';
+import * as sys from '../sys/libc.ts';
+import type { Log } from '../telemetry/log.ts';
+import { BufferPool } from './buffers.ts';
+import type { Cache, CachedContent, CacheSnapshot, ContentKey } from './cache.ts';
+import type { IndexDatabase, IndexRow } from './index-db.ts';
+import { IndexWriter } from './index-writer.ts';
+import { CacheObject } from './object.ts';
+import type { ObjectHost } from './object-host.ts';
+import type { Tier } from './tier.ts';
+
+/** Descriptors of objects kept open for the next read. */
+const OPEN_MAX = 1024;
+/** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
+const WHOLE_BYTES = 1024 * 1024;
+
+export interface DiskCacheParts {
+  tier: Tier;
+  openIndex: () => IndexDatabase;
+  bufferBytes: number;
+  chunkBytes: number;
+  log: Log;
+  /** Called when all is closed. */
+  onShutdown: () => void;
+}
+
+export class DiskCache implements Cache, ObjectHost {
+  readonly tier: Tier;
+  readonly buffers: BufferPool;
+  readonly #chunkBytes: number;
+  readonly #log: Log;
+  readonly #onShutdown: () => void;
+  readonly #index: IndexWriter;
+  /** By file: one version of each. */
+  readonly #objects = new Map<string, CacheObject>();
+  /** Objects with an open descriptor, longest unused first. */
+  readonly #open = new Set<CacheObject>();
+  /**
+   * Ids go up for ever, by the clock: an index that was lost and begun anew never gives an object the id, and with it the
+   * file name, of a left-over one.
+   */
+  #nextId = Date.now() * 1000;
+  #hits = 0;
+  #hitBytes = 0;
+  #misses = 0;
+  #missBytes = 0;
+  #refused = 0;
+
+  constructor({ tier, openIndex, bufferBytes, chunkBytes, log, onShutdown }: DiskCacheParts) {
+    this.#onShutdown = onShutdown;
+    this.tier = tier;
+    this.buffers = new BufferPool(bufferBytes);
+    this.#chunkBytes = chunkBytes;
+    this.#log = log;
+    this.#index = new IndexWriter({ openIndex, tier, log });
+    for (const row of this.#index.takeRows()) this.#resume(row);
+    tier.onReset = () => this.#reset();
+  }
+
+  /** The lowest id no object had before: what has a lower one and no row is left over. */
+  get firstNewId(): number {
+    return this.#nextId;
+  }
+
+  knows(id: number): boolean {
+    return this.#index.knows(id);
+  }
+
+  #resume(row: IndexRow): void {
+    this.#nextId = Math.max(this.#nextId, row.id + 1);
+    const key = { file: row.file, version: row.version, size: row.size };
+    const before = this.#objects.get(row.file);
+    if (before !== undefined) this.remove(before);
+    const object = new CacheObject(this, row.id, key, row.chunkBytes, row);
+    this.#objects.set(row.file, object);
+    this.#index.resumed(object);
+    this.tier.count(object.bytes);
+  }
+
+  // --- Cache -----------------------------------------------------------------------------------------------------------
+
+  acquire(key: ContentKey): CachedContent | undefined {
+    let object = this.#objects.get(key.file);
+    if (object !== undefined && (object.key.version !== key.version || object.key.size !== key.size)) {
+      this.remove(object);
+      object = undefined;
+    }
+    if (object === undefined) {
+      if (!this.#admits(key.size)) {
+        this.#refused++;
+        return undefined;
+      }
+      object = new CacheObject(this, this.#nextId++, key, this.#chunkBytes);
+      this.#objects.set(key.file, object);
+    }
+    object.references++;
+    return object;
+  }
+
+  #admits(size: number): boolean {
+    return this.tier.room(size <= WHOLE_BYTES ? size : this.#chunkBytes);
+  }
+
+  has(key: ContentKey): boolean {
+    const object = this.#objects.get(key.file);
+    return object !== undefined && object.key.version === key.version && object.complete;
+  }
+
+  drop(file: string): void {
+    const object = this.#objects.get(file);
+    if (object !== undefined) this.remove(object);
+  }
+
+  snapshot(): CacheSnapshot {
+    let complete = 0;
+    for (const object of this.#objects.values()) if (object.complete) complete++;
+    return {
+      directory: this.tier.directory,
+      sizeBytes: this.tier.sizeBytes,
+      usedBytes: this.tier.usedBytes,
+      objects: this.#objects.size,
+      completeObjects: complete,
+      hits: this.#hits,
+      hitBytes: this.#hitBytes,
+      misses: this.#misses,
+      missBytes: this.#missBytes,
+      refused: this.#refused,
+      health: this.tier.health,
+    };
+  }
+
+  async shutdown(): Promise<void> {
+    this.tier.close();
+    await this.#index.shutdown();
+    for (const object of [...this.#open]) if (object.uses === 0) this.#close(object);
+    this.#onShutdown();
+  }
+
+  // --- ObjectHost ------------------------------------------------------------------------------------------------------
+
+  readNow(fd: number, into: Uint8Array, length: number, offset: number): number {
+    if (!this.tier.nowait) return sys.preadNow(fd, into, length, offset);
+    const count = sys.preadFlags(fd, into, length, offset, sys.RWF_NOWAIT);
+    if (count !== -Errno.EOPNOTSUPP) return count;
+    this.tier.nowait = false;
+    return sys.preadNow(fd, into, length, offset);
+  }
+
+  hit(bytes: number): void {
+    this.#hits++;
+    this.#hitBytes += bytes;
+  }
+
+  miss(bytes: number): void {
+    this.#misses++;
+    this.#missBytes += bytes;
+  }
+
+  touch(object: CacheObject): void {
+    if (object.dropped) return;
+    this.#open.delete(object);
+    this.#open.add(object);
+    if (this.#open.size <= OPEN_MAX) return;
+    for (const oldest of this.#open) {
+      if (oldest.uses > 0) continue;
+      this.#close(oldest);
+      break;
+    }
+  }
+
+  #close(object: CacheObject): void {
+    this.#open.delete(object);
+    if (object.fd >= 0) sys.close.now(object.fd);
+    object.fd = -1;
+  }
+
+  written(object: CacheObject): void {
+    if (!object.dropped) this.#index.put(object);
+  }
+
+  released(object: CacheObject): void {
+    if (object.references > 0 || object.busy) return;
+    if (object.dropped) {
+      if (object.uses === 0) this.#close(object);
+    } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.get(object.key.file) === object) {
+      this.#objects.delete(object.key.file); // opened, never read; or read, and nothing could be kept
+      this.#close(object);
+      if (object.hasFile) this.tier.remove(object.id);
+    }
+  }
+
+  remove(object: CacheObject): void {
+    if (object.dropped) return;
+    // Those who read it go on with its file, which must be open before it has no name.
+    if (object.references > 0 && object.fd < 0 && object.bytes > 0) {
+      object.fd = this.tier.open(object.id, object.key.size);
+    }
+    this.#open.delete(object); // and is the only way to it from then on: not closed to make room for others
+    object.dropped = true;
+    if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
+    this.tier.free(object.bytes);
+    if (object.hasFile) this.tier.remove(object.id);
+    this.#index.delete(object);
+    if (object.references === 0 && object.uses === 0) this.#close(object);
+  }
+
+  broken(object: CacheObject): void {
+    if (object.dropped) return;
+    this.#log.warn({ object: this.tier.path(object.id) }, 'a cached object is damaged or gone; it is fetched again');
+    this.remove(object);
+  }
+
+  abandoned(object: CacheObject): void {
+    this.tier.remove(object.id);
+    if (object.references === 0 && object.uses === 0) this.#close(object);
+  }
+
+  defect(error: unknown): void {
+    this.#log.error({ error: String(error) }, 'the cache failed to keep what was read');
+  }
+
+  /** The tier's directory had vanished and is there again, empty. */
+  #reset(): void {
+    for (const object of [...this.#objects.values()]) this.remove(object);
+    this.#index.reopen();
+  }
+}

@@ -1,0 +1,26 @@
+/** What an object needs of the cache it lives in. */
+import type { BufferPool } from './buffers.ts';
+import type { CacheObject } from './object.ts';
+import type { Tier } from './tier.ts';
+
+export interface ObjectHost {
+  readonly tier: Tier;
+  readonly buffers: BufferPool;
+  /** Reads without waiting; a count, or a negated errno. */
+  readNow(fd: number, into: Uint8Array, length: number, offset: number): number;
+  hit(bytes: number): void;
+  miss(bytes: number): void;
+  /** The object's descriptor was used just now. */
+  touch(object: CacheObject): void;
+  /** The object's row in the index has to be written. */
+  written(object: CacheObject): void;
+  /** A reference was given back, or a fetch has ended. */
+  released(object: CacheObject): void;
+  /** Takes the object out of the cache; its holders keep it. */
+  remove(object: CacheObject): void;
+  /** A write ended after the object was taken out: what it left is cleared. */
+  abandoned(object: CacheObject): void;
+  /** Its file is damaged or gone: drops it and says so. */
+  broken(object: CacheObject): void;
+  defect(error: unknown): void;
+}

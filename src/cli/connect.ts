@@ -1,0 +1,108 @@
+/** Mounts and serves, through whichever transport was asked for. */
+import type { DaemonRequest } from '../config/daemon-request.ts';
+import { MloError } from '../errors.ts';
+import { MountError, mountFuse, Session } from '../fuse/index.ts';
+import type { Overlay } from '../overlay/index.ts';
+import { close } from '../sys/libc.ts';
+import type { Log } from '../telemetry/log.ts';
+import { type Assembly, doesWithoutOpen } from './assemble.ts';
+
+export interface Ended {
+  reason: 'unmounted' | 'destroyed' | 'aborted' | 'failed';
+  error?: Error;
+}
+
+export interface Connection {
+  /** Resolves when the mount is no more and the overlay has stopped. */
+  ended: Promise<Ended>;
+  unmount(force: boolean): Promise<void>;
+  transport: string;
+  capabilities: { on: string[]; off: Record<string, string> };
+  /** False: not permitted. */
+  readaheadSet: boolean;
+  stats(): object;
+}
+
+export async function connectMount(request: DaemonRequest, assembly: Assembly, log: Log): Promise<Connection> {
+  return request.settings.transport === 'libfuse'
+    ? connectLibfuse(request, assembly, log)
+    : connectKernel(request, assembly.overlay, log);
+}
+
+function allowOther({ settings }: DaemonRequest): boolean {
+  return settings['allow-other'] === 'auto' ? process.getuid?.() === 0 : settings['allow-other'];
+}
+
+async function connectKernel(request: DaemonRequest, overlay: Overlay, log: Log): Promise<Connection> {
+  const { settings, mountpoint, source } = request;
+  const mounted = await mountFuse({
+    mountpoint,
+    fsName: source,
+    readOnly: settings.ro,
+    allowOther: allowOther(request),
+    flags: request.flags,
+  }).catch((error: unknown) => {
+    if (error instanceof MountError) throw new MloError('MLO_MOUNT', error.message, error.remedy);
+    throw error;
+  });
+  const session = new Session({
+    fd: mounted.fd,
+    fileSystem: overlay,
+    log,
+    disable: new Set(settings.disable),
+    writeback: settings.writeback,
+    withoutOpen: doesWithoutOpen(settings),
+  });
+  const ended = session.run().finally(() => close.now(mounted.fd));
+  const agreed = await session.ready.catch(async (error: Error) => {
+    await mounted.unmount(true).catch(() => {});
+    throw new MloError('MLO_MOUNT', `the kernel and ml-overlay did not agree: ${error.message}`);
+  });
+  const readaheadSet = mounted.setReadahead(Math.floor(settings.readahead / 1024));
+  return {
+    ended,
+    unmount: (force) => mounted.unmount(force).catch(refused(mountpoint)),
+    transport: mounted.how === 'syscall' ? 'kernel' : 'kernel, mounted by fusermount3',
+    capabilities: { on: [...agreed.on], off: Object.fromEntries(agreed.off) },
+    readaheadSet,
+    stats: () => session.snapshot(),
+  };
+}
+
+function refused(mountpoint: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof MountError)) throw error;
+    if (error.errno === 16) throw new MloError('MLO_BUSY', `${mountpoint} is in use`);
+    throw new MloError('MLO_UNMOUNT', error.message, error.remedy);
+  };
+}
+
+async function connectLibfuse(request: DaemonRequest, { overlay, effective }: Assembly, log: Log): Promise<Connection> {
+  const { settings, mountpoint, source } = request;
+  const { mountLibfuse, TransportError } = await import('../fuse-native/index.ts');
+  const translate = (error: unknown): never => {
+    if (!(error instanceof TransportError)) throw error;
+    const busy = /EBUSY|busy/i.test(error.message);
+    const code = error.code === 'MLO_LIBFUSE_UNMOUNT' ? (busy ? 'MLO_BUSY' : 'MLO_UNMOUNT') : 'MLO_LIBFUSE';
+    throw new MloError(code, error.message, error.remedy);
+  };
+  const mounted = await mountLibfuse({
+    fileSystem: overlay,
+    mountpoint,
+    source,
+    readOnly: settings.ro,
+    allowOther: allowOther(request),
+    debug: false,
+    immutable: settings.immutable,
+    attributesTtlMs: effective.attributesTtlMs,
+    log,
+  }).catch(translate);
+  return {
+    ended: mounted.run,
+    unmount: (force) => mounted.unmount(force).catch(translate),
+    transport: 'libfuse',
+    capabilities: { on: [], off: { passthrough: 'not with transport=libfuse' } },
+    readaheadSet: false,
+    stats: () => mounted.snapshot(),
+  };
+}

@@ -1,0 +1,57 @@
+/** ml-overlay help [COMMAND], version, and what is said to an unknown command. */
+import { nearest } from '../config/nearest.ts';
+import { MloError } from '../errors.ts';
+import { version } from './version.ts';
+
+const overview = `Usage: ml-overlay COMMAND ...
+
+Mounts over a slow or remote directory and keeps what is read, for training jobs.
+
+  mount SOURCE MOUNTPOINT [options]   mount; returns when the mount answers
+  mount MOUNTPOINT                    mount an entry of the configuration file
+  mount --all                         mount all of them
+  umount MOUNTPOINT [--force]         unmount; returns when the daemon has ended
+  status [MOUNTPOINT] [--json]        what is mounted, how, and whether it is healthy
+  set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level
+  doctor [--json]                     what this machine offers, and what to do about what it does not
+  help [COMMAND], version
+
+Also called by mount(8): mount -t fuse.ml-overlay SOURCE MOUNTPOINT, or a line of /etc/fstab.
+`;
+
+export async function run([name = 'help', about]: string[]): Promise<number> {
+  if (name === 'version') {
+    console.log(`ml-overlay ${version} (Node ${process.versions.node})`);
+    return 0;
+  }
+  console.log((await textFor(about)).trimEnd());
+  return 0;
+}
+
+async function textFor(about: string | undefined): Promise<string> {
+  switch (about) {
+    case undefined:
+    case 'help':
+    case 'version':
+      return overview;
+    case 'mount':
+      return (await import('./mount-words.ts')).mountCommand().helpInformation();
+    case 'umount':
+    case 'unmount':
+      return (await import('./umount.ts')).help;
+    case 'status':
+      return (await import('./status.ts')).help;
+    case 'set':
+      return (await import('./set.ts')).help;
+    case 'doctor':
+      return (await import('./doctor.ts')).help;
+    default:
+      return unknown(about, ['mount', 'umount', 'status', 'set', 'doctor', 'help', 'version']);
+  }
+}
+
+export function unknown(name: string, known: readonly string[]): never {
+  const near = nearest(name.replace(/^-+/, ''), known);
+  const remedy = near === undefined || near === 'daemon' ? undefined : `did you mean "${near}"?`;
+  throw new MloError('MLO_USAGE', `there is no command "${name}"`, remedy);
+}

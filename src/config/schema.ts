@@ -1,0 +1,219 @@
+/**
+ * Every option of a mount, once. From here come the flags, the -o options, the environment variables, the keys of the
+ * configuration file and docs/CONFIGURATION.md. Whatever the source, a value arrives as text.
+ */
+import { z } from 'zod';
+import { switchableCapabilities } from './capabilities.ts';
+import { parseDuration, parseSize, parseSwitch } from './units.ts';
+
+export interface OptionMeta {
+  /** What --help and the docs show for the value; '' for a switch. */
+  value: string;
+  /** As a user would write it. */
+  fallback: string;
+  /** May be given more than once. */
+  repeatable?: boolean;
+  /** May be changed on a live mount with `ml-overlay set`. */
+  live?: boolean;
+  about: string;
+}
+
+const KIB = 1024;
+const MIB = KIB ** 2;
+
+function text<T>(parse: (text: string) => T) {
+  return z.string().transform((value, context): T => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: `takes ${(error as Error).message}` });
+      return z.NEVER;
+    }
+  });
+}
+
+function atLeast(parse: (text: string) => number, least: number, most: number, range: string) {
+  return text((value) => {
+    const number = parse(value);
+    if (number < least || number > most) throw new Error(range);
+    return number;
+  });
+}
+
+const auto = z.literal('auto');
+const toggle = text(parseSwitch);
+const duration = atLeast(parseDuration, 0, 365 * 86_400_000, 'a duration of at most a year');
+
+function described<T extends z.ZodType>(type: T, meta: OptionMeta): T {
+  return type.meta(meta as unknown as Record<string, unknown>) as T;
+}
+
+/** Only `off` can be had yet. */
+function offOnly(what: string) {
+  return text((value) => {
+    if (parseSwitch(value)) throw new NotBuilt(what);
+    return false;
+  });
+}
+
+class NotBuilt extends Error {
+  constructor(what: string) {
+    super(`${NOT_BUILT}${what}`);
+  }
+}
+
+/** Begins the message of what is planned and not there. */
+export const NOT_BUILT = 'only what is built yet; not built yet: ';
+
+export type CacheWish =
+  | { kind: 'auto' }
+  | { kind: 'none' }
+  /** Without a size: half of what is free, at most 100 GiB. */
+  | { kind: 'directory'; directory: string; sizeBytes: number | undefined };
+
+function parseCache(value: string): CacheWish {
+  if (value === 'auto') return { kind: 'auto' };
+  if (value === 'none' || value === 'off') return { kind: 'none' };
+  if (value.startsWith('mem:')) throw new NotBuilt('a tier in memory (mem:SIZE)');
+  const [, directory = value, size] = /^(.*):([^:/]*)$/.exec(value) ?? [];
+  if (directory === '') throw new Error('DIR[:SIZE], auto or none');
+  return { kind: 'directory', directory, sizeBytes: size === undefined ? undefined : parseSize(size) };
+}
+
+function parseUser(value: string): { uid: number; gid: number } {
+  const [, uid, gid] = /^(\d+):(\d+)$/.exec(value) ?? [];
+  if (uid === undefined || gid === undefined) throw new Error('UID:GID, two numbers');
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+const cache = z
+  .array(text(parseCache))
+  .min(1)
+  .refine((all) => all.length === 1, { message: `takes ${NOT_BUILT}more than one cache` })
+  .transform((all) => all[0] ?? ({ kind: 'auto' } satisfies CacheWish));
+
+export const settingsSchema = z.strictObject({
+  cache: described(cache, {
+    value: 'DIR[:SIZE]|auto|none',
+    fallback: 'auto',
+    repeatable: true,
+    about:
+      'Where content is kept on a local disk, and how much of it (without SIZE half of what is free, at most 100 GiB). ' +
+      '`auto`: none for a source that is local itself, else `/var/cache/ml-overlay`, for an ordinary user ' +
+      '`$XDG_CACHE_HOME/ml-overlay`. More than one, and `mem:SIZE`, are not built yet.',
+  }),
+  'attr-ttl': described(z.union([auto, duration]), {
+    value: 'SECONDS|auto',
+    fallback: 'auto',
+    about:
+      'The lease: how long attributes, names and cached content are believed without asking the source. `0`: every open ' +
+      'asks. `auto`: 60 s for a source that may be slow, 5 s for a local one.',
+  }),
+  'negative-ttl': described(z.union([auto, duration]), {
+    value: 'SECONDS|auto',
+    fallback: 'auto',
+    about: 'How long a name that does not exist is believed not to. `auto`: 1 s for a source that may be slow, else 0.',
+  }),
+  immutable: described(toggle, {
+    value: '',
+    fallback: 'off',
+    about:
+      'The source never changes while it is mounted: nothing is asked twice. With `ro` the kernel also opens files by ' +
+      'itself and keeps their pages for good: the fastest way for data that fit the memory, without passthrough.',
+  }),
+  ro: described(toggle, {
+    value: '',
+    fallback: 'off',
+    about: 'Nothing can be changed through the mount. `rw`: the opposite.',
+  }),
+  'allow-other': described(z.union([auto, toggle]), {
+    value: '',
+    fallback: 'auto',
+    about:
+      'Users other than the one who mounts may enter. `auto`: on for root, off otherwise (an ordinary user needs ' +
+      '`user_allow_other` in `/etc/fuse.conf`).',
+  }),
+  disable: described(z.array(z.enum(switchableCapabilities)), {
+    value: 'CAPABILITY',
+    fallback: '',
+    repeatable: true,
+    about: `Does without something the kernel could do, to compare or to work around: ${switchableCapabilities.map((name) => `\`${name}\``).join(', ')}.`,
+  }),
+  writeback: described(toggle, {
+    value: '',
+    fallback: 'off',
+    about: 'The kernel may delay writes until fsync or close. Excludes passthrough.',
+  }),
+  transport: described(z.enum(['kernel', 'libfuse']), {
+    value: 'kernel|libfuse',
+    fallback: 'kernel',
+    about: 'Speaks to the kernel directly, or through libfuse 2 (slower; for systems where the other does not work).',
+  }),
+  'source-user': described(z.union([auto, text(parseUser)]), {
+    value: 'UID:GID',
+    fallback: 'auto',
+    about: 'Reads and writes the source as this user, for sources that do not let root in. `auto`: as the daemon.',
+  }),
+  'store-speed': described(z.enum(['auto', 'inline', 'pooled']), {
+    value: 'auto|inline|pooled',
+    fallback: 'auto',
+    about:
+      'Whether a call to the source may be slow (`pooled`: it runs aside) or never is (`inline`). `auto`: by the type of ' +
+      'its file system and a measurement.',
+  }),
+  readahead: described(atLeast(parseSize, 0, KIB * MIB, 'a size of at most 1 GiB'), {
+    value: 'SIZE',
+    fallback: '1M',
+    about: 'How far the kernel reads ahead of a sequential reader. Only root can set it.',
+  }),
+  'passthrough-min': described(text(parseSize), {
+    value: 'SIZE',
+    fallback: '1M',
+    about: 'Files of at least this size are handed to the kernel (passthrough); smaller ones stay in the page cache.',
+  }),
+  'chunk-size': described(atLeast(parseSize, 4 * KIB, 64 * MIB, 'a size from 4 KiB to 64 MiB'), {
+    value: 'SIZE',
+    fallback: '256K',
+    about: 'The unit in which large files are fetched and kept.',
+  }),
+  profile: described(z.enum(['none', 'training', 'serving', 'checkpointing', 'plain']), {
+    value: 'training|serving|checkpointing|plain',
+    fallback: 'none',
+    about: 'A set of other options; each can still be given.',
+  }),
+  log: described(z.string().min(1), {
+    value: 'stderr|journald|FILE',
+    fallback: 'auto',
+    about:
+      'Where the daemon logs. `auto`: standard error in front (`-f`), else a file beside its control socket, removed ' +
+      'after a clean end that had nothing to say.',
+  }),
+  'log-level': described(z.enum(['error', 'warn', 'info', 'debug']), {
+    value: 'error|warn|info|debug',
+    fallback: 'info',
+    live: true,
+    about: 'The least important that is logged. `-o debug` is short for `log-level=debug`.',
+  }),
+  'max-memory': described(z.union([auto, atLeast(parseSize, 64 * MIB, 2 ** 50, 'a size of at least 64 MiB')]), {
+    value: 'SIZE|auto',
+    fallback: 'auto',
+    about:
+      "Limit of the daemon's JavaScript heap. `auto`: an eighth of what the control group, else the machine, has; " +
+      'from 128 MiB to 4 GiB.',
+  }),
+  prefetch: described(offOnly('prefetch'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),
+  learn: described(offOnly('learn'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),
+});
+
+export type Settings = z.output<typeof settingsSchema>;
+export type OptionName = keyof Settings;
+export const optionNames = Object.keys(settingsSchema.shape) as readonly OptionName[];
+
+export function metaOf(name: OptionName): OptionMeta {
+  return settingsSchema.shape[name].meta() as unknown as OptionMeta;
+}
+
+/** "attr-ttl" -> "MLO_ATTR_TTL". */
+export function environmentName(name: OptionName): string {
+  return `MLO_${name.toUpperCase().replaceAll('-', '_')}`;
+}

@@ -1,0 +1,210 @@
+/**
+ * Mounting and unmounting. With CAP_SYS_ADMIN by mount(2), else through fusermount3.
+ *
+ * The process that serves a mount must never look at a path in it, its root included: it would wait for itself. What is
+ * known of a mount afterwards comes from the kernel's tables.
+ */
+import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { Errno, failureOf } from '../sys/errno.ts';
+import * as sys from '../sys/libc.ts';
+import { mountByHelper, unmountByHelper } from './fusermount.ts';
+import { MountError } from './mount-error.ts';
+import { mountedAt } from './mount-table.ts';
+
+/** Options of mount(2) that are flags. */
+const mountFlags = {
+  ro: 1,
+  nosuid: 2,
+  nodev: 4,
+  noexec: 8,
+  sync: 16,
+  dirsync: 128,
+  noatime: 1024,
+  nodiratime: 2048,
+  relatime: 1 << 21,
+  strictatime: 1 << 24,
+  lazytime: 1 << 25,
+} as const;
+
+export type MountFlag = keyof typeof mountFlags;
+export const mountFlagNames = Object.keys(mountFlags) as readonly MountFlag[];
+
+export interface MountOptions {
+  /** An existing directory. */
+  mountpoint: string;
+  /** Shown as the source in the table of mounts. */
+  fsName: string;
+  readOnly?: boolean;
+  /** Other users may enter. Default: when mounted as root. */
+  allowOther?: boolean;
+  /** The kernel checks permissions. On unless said. */
+  defaultPermissions?: boolean;
+  flags?: readonly MountFlag[];
+  /** Most bytes of one READ. 1 MiB unless said. */
+  maxRead?: number;
+  /** Which way; 'auto' takes mount(2) when permitted. */
+  how?: 'auto' | 'syscall' | 'fusermount3';
+}
+
+export interface Mounted {
+  /** /dev/fuse, to be given to a Session and to be closed after it. */
+  readonly fd: number;
+  readonly how: 'syscall' | 'fusermount3';
+  /** Absolute, without symbolic links. */
+  readonly mountpoint: string;
+  /** `force`: also when in use or hung: requests that wait fail, and the connection is aborted. */
+  unmount(force?: boolean): Promise<void>;
+  /** "major:minor" of the mount; undefined when it is not there any more. */
+  deviceNumber(): string | undefined;
+  /** Readahead of files; to be called after INIT, which sets its own. False when not permitted. */
+  setReadahead(kib: number): boolean;
+}
+
+const SUBTYPE = 'ml-overlay';
+const DEFAULT_MAX_READ = 1 << 20;
+const MNT_FORCE = 1;
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+const O_RDWR = 2;
+const O_CLOEXEC = 0o2000000;
+const AT_FDCWD = -100;
+const CAP_SYS_ADMIN = 21n;
+
+function mayMount(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
+}
+
+/** Paths as byte strings, the form in which sys/libc.ts wants them. */
+function pathBytes(path: string): Buffer {
+  return Buffer.from(`${path}\0`, 'utf8');
+}
+
+/** Commas separate options, so those in a value are escaped, as libfuse does it. */
+function escapeOption(value: string): string {
+  return value.replace(/[\\,]/g, '\\$&');
+}
+
+export async function mountFuse(options: MountOptions): Promise<Mounted> {
+  const mountpoint = resolveMountpoint(options.mountpoint);
+  const how =
+    options.how === undefined || options.how === 'auto' ? (mayMount() ? 'syscall' : 'fusermount3') : options.how;
+  const fd =
+    how === 'syscall'
+      ? mountBySystemCall(mountpoint, options)
+      : await mountByHelper(mountpoint, helperOptions(options));
+  return {
+    fd,
+    how,
+    mountpoint,
+    unmount: (force = false) =>
+      how === 'syscall' ? unmountBySystemCall(mountpoint, force) : unmountByHelper(mountpoint, force),
+    deviceNumber: () => mountedAt(mountpoint)?.device,
+    setReadahead: (kib) => setReadahead(mountedAt(mountpoint)?.device, kib),
+  };
+}
+
+function resolveMountpoint(path: string): string {
+  try {
+    const resolved = realpathSync(path);
+    if (!statSync(resolved).isDirectory()) {
+      throw new MountError(Errno.ENOTDIR, `cannot mount on ${path}`, 'give a directory as the mountpoint');
+    }
+    return resolved;
+  } catch (error) {
+    if (error instanceof MountError) throw error;
+    const errno = -failureOf(error);
+    const remedy =
+      errno === Errno.ENOENT
+        ? 'create the directory first'
+        : errno === Errno.ENOTCONN
+          ? 'a mount whose daemon is gone is in the way: unmount it (umount -l)'
+          : 'check the path and its permissions';
+    throw new MountError(errno, `cannot mount on ${path}`, remedy);
+  }
+}
+
+function dataOptions(options: MountOptions): string[] {
+  const data: string[] = [];
+  if (options.defaultPermissions ?? true) data.push('default_permissions');
+  data.push(`max_read=${options.maxRead ?? DEFAULT_MAX_READ}`);
+  return data;
+}
+
+function mountBySystemCall(mountpoint: string, options: MountOptions): number {
+  const fd = sys.openat.now(AT_FDCWD, pathBytes('/dev/fuse'), O_RDWR | O_CLOEXEC, 0);
+  if (fd < 0) throw noDevice(-fd);
+  let flags: number = options.readOnly ? mountFlags.ro : 0;
+  for (const flag of options.flags ?? []) flags |= mountFlags[flag];
+  // The type of the root directory is all that counts of rootmode.
+  const data = [
+    `fd=${fd}`,
+    'rootmode=40000',
+    `user_id=${process.getuid?.() ?? 0}`,
+    `group_id=${process.getgid?.() ?? 0}`,
+  ];
+  data.push(...dataOptions(options));
+  if (options.allowOther ?? true) data.push('allow_other');
+  const result = sys.mount.now(
+    pathBytes(options.fsName),
+    pathBytes(mountpoint),
+    pathBytes(`fuse.${SUBTYPE}`),
+    flags,
+    pathBytes(data.join(',')),
+  );
+  if (result >= 0) return fd;
+  sys.close.now(fd);
+  throw new MountError(-result, `cannot mount on ${mountpoint}`, remedyFor(-result));
+}
+
+function helperOptions(options: MountOptions): string {
+  const data = [`fsname=${escapeOption(options.fsName)}`, `subtype=${SUBTYPE}`, ...dataOptions(options)];
+  if (options.readOnly) data.push('ro');
+  if (options.allowOther) data.push('allow_other');
+  data.push(...(options.flags ?? []));
+  return data.join(',');
+}
+
+function noDevice(errno: number): MountError {
+  const missing = errno === Errno.ENOENT || errno === Errno.ENODEV || errno === Errno.ENXIO;
+  return new MountError(
+    errno,
+    'cannot open /dev/fuse',
+    missing
+      ? 'load the kernel module (modprobe fuse); in a container, pass the device: --device /dev/fuse'
+      : 'in a container, pass the device: --device /dev/fuse',
+  );
+}
+
+function remedyFor(errno: number): string {
+  if (errno === Errno.EPERM) return 'mounting needs CAP_SYS_ADMIN; in a container: --cap-add SYS_ADMIN';
+  if (errno === Errno.EBUSY) return 'something is mounted there already: unmount it first';
+  if (errno === Errno.ENODEV) return 'this kernel has no FUSE: modprobe fuse';
+  return 'see dmesg for what the kernel says';
+}
+
+/** Through the pool: the kernel may wait for replies of ours while it unmounts. */
+async function unmountBySystemCall(mountpoint: string, force: boolean): Promise<void> {
+  const flags = UMOUNT_NOFOLLOW | (force ? MNT_DETACH | MNT_FORCE : 0);
+  const result = await sys.umount2.later(pathBytes(mountpoint), flags);
+  if (result >= 0) return;
+  throw new MountError(
+    -result,
+    `cannot unmount ${mountpoint}`,
+    result === -Errno.EBUSY
+      ? 'end the programs that use it (fuser -vm), or unmount with --force'
+      : result === -Errno.EINVAL
+        ? 'nothing is mounted there'
+        : 'unmount as the user who mounted, or as root',
+  );
+}
+
+function setReadahead(device: string | undefined, kib: number): boolean {
+  if (device === undefined) return false;
+  try {
+    writeFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, String(kib));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,291 @@
+/** What every operation of the overlay works on. One thread owns all of it. */
+import type { Cache } from '../cache/cache.ts';
+import { type Attributes, isRegular } from '../store/attributes.ts';
+import type { FileId, Found, Identity, Store } from '../store/store.ts';
+import { Errno } from '../sys/errno.ts';
+import { close } from '../sys/libc.ts';
+import type { Log } from '../telemetry/log.ts';
+import { BackingFiles } from './backing.ts';
+import { OverlayCounters } from './counters.ts';
+import type { AttributesReply, Caller, Entry, Kernel, NodeId } from './filesystem.ts';
+import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts';
+import type { Inode } from './inode.ts';
+import { InodeTable } from './inode-table.ts';
+import { SourceFiles } from './source.ts';
+
+export interface OverlayOptions {
+  store: Store;
+  /** Undefined: nothing is cached on disk; reads go to the source. */
+  cache: Cache | undefined;
+  log: Log;
+  /** How long attributes and names may be believed without asking the store (the lease), in milliseconds. */
+  attributesTtlMs: number;
+  /** How long the kernel may believe that a name does not exist, in milliseconds. */
+  negativeTtlMs?: number;
+  /** The source never changes: nothing is validated a second time. */
+  immutable?: boolean;
+  readOnly?: boolean;
+  /** Nothing is opened: the kernel does it by itself. Only with `immutable` and `readOnly`; see standing.ts. */
+  withoutOpen?: boolean;
+  /** Files of at least this many bytes are handed to the kernel (passthrough); smaller ones keep their pages. */
+  passthroughMinBytes: number;
+  /** Pages are kept from one open to the next while the file is unchanged. Off: for measuring. */
+  keepCache?: boolean;
+  /**
+   * The coarsest step of the source's time stamps, in ms. A change this recent may be followed by another with the same
+   * stamp, so what was read within it is neither kept nor cached. Linux ticks every 1-10 ms; other systems may be coarser.
+   */
+  timestampGranularityMs?: number;
+  /** The kernel's writeback cache is on: it may read through handles opened for writing only. */
+  writeback?: boolean;
+}
+
+/** How long what is known of a superseded generation is believed: its holders must not have the store asked all the time. */
+export const SUPERSEDED_TTL_MS = 1000;
+
+/** How long a writer that was told to look again has for coming back, and how many such files are remembered. */
+const WRITER_AWAITED_MS = 1000;
+const WRITERS_AWAITED_MAX = 1024;
+
+/** Four ticks of the slowest kernel clock. */
+const TIMESTAMP_GRANULARITY_MS = 40;
+
+/** The longest time-out the kernel is told, in ms: immutable sources (a year, well inside its arithmetic). */
+const FOREVER_MS = 365 * 86_400_000;
+
+const NOT_FOUND_ATTRIBUTES: Attributes = {
+  ino: 0n,
+  mode: 0,
+  nlink: 0,
+  uid: 0,
+  gid: 0,
+  rdev: 0,
+  size: 0,
+  blocks: 0,
+  blksize: 0,
+  atimeSec: 0,
+  atimeNsec: 0,
+  mtimeSec: 0,
+  mtimeNsec: 0,
+  ctimeSec: 0,
+  ctimeNsec: 0,
+  btimeSec: -1,
+  btimeNsec: 0,
+};
+
+/** Stands in until the connection is there; nothing can be registered or invalidated then. */
+const NO_KERNEL: Kernel = {
+  passthrough: false,
+  registerBacking: () => -Errno.EOPNOTSUPP,
+  unregisterBacking: () => {},
+  invalidateAttributes: () => {},
+  invalidateData: async () => {},
+  invalidateEntry: async () => {},
+};
+
+export class Core {
+  readonly store: Store;
+  readonly cache: Cache | undefined;
+  readonly log: Log;
+  readonly ttlMs: number;
+  readonly negativeTtlMs: number;
+  readonly immutable: boolean;
+  readonly readOnly: boolean;
+  readonly withoutOpen: boolean;
+  readonly passthroughMinBytes: number;
+  readonly keepCache: boolean;
+  readonly writeback: boolean;
+  readonly #timestampGranularityMs: number;
+
+  readonly inodes: InodeTable;
+  readonly files = new HandleTable<FileHandle>();
+  readonly directories = new HandleTable<DirectoryHandle>();
+  readonly counters = new OverlayCounters();
+  readonly sources: SourceFiles;
+  readonly backings: BackingFiles;
+  kernel: Kernel = NO_KERNEL;
+  readonly #writersAwaited = new Map<FileId, number>();
+
+  constructor(options: OverlayOptions) {
+    this.store = options.store;
+    this.cache = options.cache;
+    this.log = options.log;
+    this.immutable = options.immutable ?? false;
+    this.ttlMs = this.immutable ? FOREVER_MS : options.attributesTtlMs;
+    this.negativeTtlMs = this.immutable ? FOREVER_MS : (options.negativeTtlMs ?? 0);
+    this.readOnly = options.readOnly ?? false;
+    this.withoutOpen = this.immutable && this.readOnly && (options.withoutOpen ?? false);
+    this.passthroughMinBytes = options.passthroughMinBytes;
+    this.keepCache = options.keepCache ?? true;
+    this.writeback = options.writeback ?? false;
+    this.#timestampGranularityMs = options.timestampGranularityMs ?? TIMESTAMP_GRANULARITY_MS;
+    this.inodes = new InodeTable(this.store, this.nowMs());
+    this.sources = new SourceFiles(this.store);
+    this.backings = new BackingFiles(this.counters);
+  }
+
+  /** Monotonic milliseconds. */
+  nowMs(): number {
+    return performance.now();
+  }
+
+  /** Attributes so fresh that a later change could carry the same time stamps prove nothing later. */
+  unsettled(attributes: Attributes): boolean {
+    return Date.now() - (attributes.ctimeSec * 1000 + attributes.ctimeNsec / 1e6) < this.#timestampGranularityMs;
+  }
+
+  inode(node: NodeId): Inode | undefined {
+    return this.inodes.get(node);
+  }
+
+  entry(inode: Inode): Entry {
+    const attributesTtlMs = this.#attributesLeft(inode);
+    return { node: inode.nodeId, attributes: inode.attributes, entryTtlMs: this.ttlMs, attributesTtlMs };
+  }
+
+  /** How long the kernel may believe the attributes it is told now: the lease runs from when the store was asked. */
+  #attributesLeft(inode: Inode): number {
+    const nowMs = this.nowMs();
+    inode.saidSize = inode.attributes.size;
+    inode.saidAtMs = nowMs;
+    return inode.changesUnseen ? 0 : Math.max(0, this.ttlMs - (nowMs - inode.validatedAtMs));
+  }
+
+  negativeEntry(): Entry {
+    return { node: 0, attributes: NOT_FOUND_ATTRIBUTES, entryTtlMs: this.negativeTtlMs, attributesTtlMs: 0 };
+  }
+
+  attributesReply(inode: Inode): AttributesReply {
+    const left = this.#attributesLeft(inode);
+    const superseded = inode.superseded && inode.writers === 0;
+    return { attributes: inode.attributes, ttlMs: superseded ? Math.min(this.ttlMs, SUPERSEDED_TTL_MS) : left };
+  }
+
+  identity(caller: Caller, umask: number): Identity {
+    const { uid, gid, supplementaryGroup } = caller;
+    return supplementaryGroup < 0 ? { uid, gid, umask } : { uid, gid, umask, supplementaryGroup };
+  }
+
+  /**
+   * Takes in what the store said of a file when it was asked at `askedMs`. Returns what that means for the inode:
+   * 'same' content, 'changed' content that this nodeid may go on with, or 'superseded': the holders keep the old
+   * content and this nodeid with it; the file needs a new one.
+   */
+  observe(inode: Inode, attributes: Attributes, askedMs = this.nowMs()): 'same' | 'changed' | 'superseded' {
+    if (inode.superseded && inode.writers === 0) return 'superseded';
+    if (askedMs < inode.attributesAtMs) return 'same'; // a newer answer was quicker
+    if (askedMs < inode.touchedAtMs) {
+      // A change of ours was quicker: this may be what was before it. The best there is to tell, and not to be believed.
+      inode.attributes = attributes;
+      inode.attributesAtMs = askedMs;
+      return 'same';
+    }
+    const version = this.store.version(attributes);
+    const settled = inode.writers === 0 && inode.writersComing === 0;
+    if (version === inode.version) {
+      inode.attributes = attributes;
+      inode.attributesAtMs = askedMs;
+      inode.validatedAtMs = askedMs;
+      if (settled) inode.selfModified = false;
+      return 'same';
+    }
+    if (this.#staysBehind(inode, attributes)) {
+      this.supersede(inode);
+      return 'superseded';
+    }
+    inode.attributes = attributes;
+    inode.attributesAtMs = askedMs;
+    inode.validatedAtMs = askedMs;
+    inode.version = version;
+    inode.pagesVersion = '';
+    if (settled) inode.selfModified = false;
+    this.dropContent(inode);
+    return 'changed';
+  }
+
+  /** Whether this nodeid cannot go on with the new content of its file. */
+  #staysBehind(inode: Inode, { size, mtimeSec, mtimeNsec, mode }: Attributes): boolean {
+    if (inode.pinnedToTier) return true;
+    if (inode.selfModified) return false;
+    if (inode.content !== undefined && inode.opens > 0) return true;
+    // With its writeback cache on the kernel takes nobody's word for the size and mtime of a file it knows.
+    const before = inode.attributes;
+    return (
+      this.writeback &&
+      isRegular(mode) &&
+      (size !== before.size || mtimeSec !== before.mtimeSec || mtimeNsec !== before.mtimeNsec)
+    );
+  }
+
+  supersede(inode: Inode): void {
+    this.counters.superseded++;
+    this.inodes.supersede(inode);
+  }
+
+  /**
+   * Ends a generation that a writer cannot be let in to. It will look the name up and come again, and must not find
+   * that a reader, who looked again as well, was quicker: the kernel tries no third time.
+   */
+  supersedeForWriter(inode: Inode): void {
+    this.supersede(inode);
+    if (this.#writersAwaited.size >= WRITERS_AWAITED_MAX) this.#writersAwaited.clear();
+    this.#writersAwaited.set(inode.node.id, this.nowMs() + WRITER_AWAITED_MS);
+  }
+
+  writerCame(inode: Inode): void {
+    this.#writersAwaited.delete(inode.node.id);
+  }
+
+  /** A writer is on its way: readers are served in a way it can join. */
+  writerAwaited(inode: Inode): boolean {
+    if (inode.writersComing > 0) return true;
+    if (this.#writersAwaited.size === 0) return false;
+    return this.nowMs() < (this.#writersAwaited.get(inode.node.id) ?? 0);
+  }
+
+  /** Closes a descriptor of a local file that was needed for a moment. */
+  closeDescriptor(fd: number): void {
+    close.now(fd);
+  }
+
+  /** Lets go of the cached object; readers that need more bytes turn to the source. */
+  dropContent(inode: Inode): void {
+    if (inode.backing?.kind === 'tier') this.backings.drop(inode, this.kernel); // when idle
+    inode.content?.release();
+    inode.content = undefined;
+  }
+
+  /** The inode for what was found at parent/name: the current generation, or a new one. Counts no lookup. */
+  intern(parent: Inode, name: string, found: Found, askedMs = this.nowMs()): Inode {
+    const inode = this.inodes.current(found);
+    if (inode !== undefined) {
+      this.store.alias(inode.node, parent.node, name);
+      if (askedMs >= inode.touchedAtMs) inode.unlinked = false; // it has a name after all, of someone else's making
+      if (this.observe(inode, found.attributes, askedMs) !== 'superseded') return inode;
+    }
+    return this.inodes.add(parent, name, found, askedMs);
+  }
+
+  /** Interns, counts one lookup and says what the kernel is told. */
+  lookedUp(parent: Inode, name: string, found: Found, askedMs?: number): Entry {
+    const inode = this.intern(parent, name, found, askedMs);
+    inode.lookups++;
+    return this.entry(inode);
+  }
+
+  forget(node: NodeId, count: number): void {
+    const inode = this.inodes.get(node);
+    if (inode === undefined) return;
+    inode.lookups -= count;
+    this.reap(inode);
+  }
+
+  /** Removes an inode that neither the kernel nor a handle refers to. */
+  reap(inode: Inode): void {
+    if (inode.lookups > 0 || inode.opens > 0) return;
+    this.backings.drop(inode, this.kernel);
+    this.sources.drop(inode);
+    this.dropContent(inode);
+    this.inodes.remove(inode);
+  }
+}

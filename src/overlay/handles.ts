@@ -1,0 +1,67 @@
+/** Open files and directories, by the number the kernel knows them by. */
+import type { DirectoryEntry, Found, StoreFile } from '../store/store.ts';
+import type { Reply } from '../sys/errno.ts';
+import type { HandleId } from './filesystem.ts';
+import type { Inode } from './inode.ts';
+
+export interface FileHandle {
+  readonly id: HandleId;
+  readonly inode: Inode;
+  /** As open(2), without O_CREAT and O_EXCL. */
+  readonly flags: number;
+  /** The descriptor of a handle that may write; readers share the inode's. */
+  readonly file: StoreFile | undefined;
+  /** This handle holds a use of the inode's shared source. */
+  usesSource: boolean;
+  readonly way: Way;
+}
+
+/** What serves a handle's reads: the kernel from the source or from a tier's object, or the daemon from either. */
+export type Way = 'source' | 'source-passthrough' | 'tier' | 'tier-passthrough';
+
+/** A lookup for readdirplus, and when it was asked for (monotonic ms). */
+export interface LookupAhead {
+  readonly askedMs: number;
+  readonly found: Reply<Found>;
+}
+
+export interface DirectoryHandle {
+  readonly id: HandleId;
+  readonly inode: Inode;
+  /** The names as of the last read from offset 0. */
+  entries: DirectoryEntry[] | undefined;
+  /** What was looked up ahead for readdirplus, by index of `entries`. */
+  readonly lookups: Map<number, LookupAhead>;
+}
+
+export class HandleTable<T extends { readonly id: HandleId }> {
+  readonly #handles = new Map<HandleId, T>();
+  #next: HandleId = 1;
+
+  get size(): number {
+    return this.#handles.size;
+  }
+
+  nextId(): HandleId {
+    return this.#next++;
+  }
+
+  add(handle: T): T {
+    this.#handles.set(handle.id, handle);
+    return handle;
+  }
+
+  get(id: HandleId): T | undefined {
+    return this.#handles.get(id);
+  }
+
+  take(id: HandleId): T | undefined {
+    const handle = this.#handles.get(id);
+    this.#handles.delete(id);
+    return handle;
+  }
+
+  *[Symbol.iterator](): IterableIterator<T> {
+    yield* this.#handles.values();
+  }
+}

@@ -1,0 +1,144 @@
+/** Operations on names: looking them up, and changing what is in a directory. */
+import { isDirectory } from '../store/attributes.ts';
+import type { Found } from '../store/store.ts';
+import { andThen, Errno, failed, type Reply, settle } from '../sys/errno.ts';
+import type { Core } from './core.ts';
+import type { Caller, Entry, NodeId } from './filesystem.ts';
+import type { Inode } from './inode.ts';
+
+const RENAME_EXCHANGE = 2;
+
+export function lookup(core: Core, parent: NodeId, name: string): Reply<Entry> {
+  const directory = core.inode(parent);
+  if (directory === undefined) return -Errno.ESTALE;
+  core.counters.lookups++;
+  const askedMs = core.nowMs();
+  return settle(core.store.lookup(directory.node, name), (outcome) => {
+    if (!failed(outcome)) return core.lookedUp(directory, name, outcome, askedMs);
+    return outcome === -Errno.ENOENT && core.negativeTtlMs > 0 ? core.negativeEntry() : outcome;
+  });
+}
+
+/** Makes a name in a directory by `make`, and tells the kernel what came of it. */
+function add(core: Core, parent: NodeId, name: string, make: (directory: Inode) => Reply<Found>): Reply<Entry> {
+  const directory = core.inode(parent);
+  if (directory === undefined) return -Errno.ESTALE;
+  if (core.readOnly) return -Errno.EROFS;
+  return andThen(make(directory), (found) => {
+    directory.touch();
+    return core.lookedUp(directory, name, found);
+  });
+}
+
+export function mknod(
+  core: Core,
+  parent: NodeId,
+  name: string,
+  mode: number,
+  rdev: number,
+  umask: number,
+  caller: Caller,
+): Reply<Entry> {
+  const who = core.identity(caller, umask);
+  return add(core, parent, name, (directory) => core.store.makeNode(directory.node, name, mode, rdev, who));
+}
+
+export function mkdir(
+  core: Core,
+  parent: NodeId,
+  name: string,
+  mode: number,
+  umask: number,
+  caller: Caller,
+): Reply<Entry> {
+  const who = core.identity(caller, umask);
+  return add(core, parent, name, (directory) => core.store.makeDirectory(directory.node, name, mode, who));
+}
+
+export function symlink(core: Core, parent: NodeId, name: string, target: Buffer, caller: Caller): Reply<Entry> {
+  const who = core.identity(caller, 0);
+  return add(core, parent, name, (directory) => core.store.makeSymlink(directory.node, name, target, who));
+}
+
+export function link(core: Core, node: NodeId, newParent: NodeId, newName: string): Reply<Entry> {
+  const inode = core.inode(node);
+  if (inode === undefined) return -Errno.ESTALE;
+  return add(core, newParent, newName, (directory) =>
+    andThen(core.store.makeLink(inode.node, directory.node, newName), (found) => {
+      inode.unlinked = false; // a file made without a name has one now
+      inode.touch();
+      return found;
+    }),
+  );
+}
+
+export function unlink(core: Core, parent: NodeId, name: string): Reply<0> {
+  return remove(core, parent, name, (directory, inode) => core.store.unlink(directory.node, name, inode?.node));
+}
+
+export function rmdir(core: Core, parent: NodeId, name: string): Reply<0> {
+  return remove(core, parent, name, (directory, inode) =>
+    core.store.removeDirectory(directory.node, name, inode?.node),
+  );
+}
+
+function remove(
+  core: Core,
+  parent: NodeId,
+  name: string,
+  act: (directory: Inode, inode: Inode | undefined) => Reply<0>,
+): Reply<0> {
+  const directory = core.inode(parent);
+  if (directory === undefined) return -Errno.ESTALE;
+  if (core.readOnly) return -Errno.EROFS;
+  return andThen(core.store.lookup(directory.node, name), (found) => {
+    const inode = core.inodes.current(found);
+    return andThen(act(directory, inode), (done) => {
+      directory.touch();
+      if (inode !== undefined) nameGone(core, inode, found);
+      return done;
+    });
+  });
+}
+
+/** A name of a file is gone; `found` is what the store said of it just before. */
+function nameGone(core: Core, inode: Inode, found: Found): void {
+  inode.touch();
+  if (!isDirectory(found.attributes.mode) && found.attributes.nlink > 1) return;
+  inode.unlinked = true;
+  core.cache?.drop(inode.fileKey);
+  // Idle descriptors would keep the space of a removed file; those in use must.
+  core.sources.drop(inode);
+  core.backings.drop(inode, core.kernel);
+}
+
+export function rename(
+  core: Core,
+  parent: NodeId,
+  name: string,
+  newParent: NodeId,
+  newName: string,
+  flags: number,
+): Reply<0> {
+  const from = core.inode(parent);
+  const to = core.inode(newParent);
+  if (from === undefined || to === undefined) return -Errno.ESTALE;
+  if (core.readOnly) return -Errno.EROFS;
+  return andThen(core.store.lookup(from.node, name), (moving) =>
+    settle(core.store.lookup(to.node, newName), (target) => {
+      const inode = core.inodes.current(moving);
+      const replaced = failed(target) ? undefined : core.inodes.current(target);
+      const renamed = core.store.rename(from.node, name, to.node, newName, flags, inode?.node, replaced?.node);
+      return andThen(renamed, (done) => {
+        from.touch();
+        to.touch();
+        inode?.touch();
+        if (replaced !== undefined && !failed(target) && replaced !== inode) {
+          if ((flags & RENAME_EXCHANGE) !== 0) replaced.touch();
+          else nameGone(core, replaced, target);
+        }
+        return done;
+      });
+    }),
+  );
+}

@@ -1,0 +1,223 @@
+/**
+ * The file system over a store and a cache: what the transport calls, each operation in a file of its own.
+ * A READ: fuse/session -> here -> read.ts -> cache (or store) -> reply.
+ */
+import type { StoreStatistics } from '../store/store.ts';
+import { Errno, type Reply } from '../sys/errno.ts';
+import * as attributes from './attributes.ts';
+import { Core, type OverlayOptions } from './core.ts';
+import * as directory from './directory.ts';
+import type {
+  AttributesReply,
+  Caller,
+  Created,
+  DirectorySink,
+  Entry,
+  FileSystem,
+  HandleId,
+  Kernel,
+  LateBytes,
+  NodeId,
+  Opened,
+  OpenedDirectory,
+  SetAttributes,
+} from './filesystem.ts';
+import * as names from './names.ts';
+import * as opening from './open.ts';
+import { read } from './read.ts';
+import { StandingHandles } from './standing.ts';
+import * as writing from './write.ts';
+
+export class Overlay implements FileSystem {
+  readonly #core: Core;
+  readonly #standing: StandingHandles;
+
+  constructor(options: OverlayOptions) {
+    this.#core = new Core(options);
+    this.#standing = new StandingHandles(this.#core);
+  }
+
+  start(kernel: Kernel): void {
+    this.#core.kernel = kernel;
+  }
+
+  lookup(parent: NodeId, name: string): Reply<Entry> {
+    return names.lookup(this.#core, parent, name);
+  }
+
+  forget(node: NodeId, count: number): void {
+    if (this.#core.withoutOpen) this.#standing.forget(node, count);
+    else this.#core.forget(node, count);
+  }
+
+  getattr(node: NodeId, handle: HandleId | undefined): Reply<AttributesReply> {
+    return attributes.getattr(this.#core, node, handle);
+  }
+
+  setattr(node: NodeId, changes: SetAttributes, handle: HandleId | undefined): Reply<AttributesReply> {
+    return attributes.setattr(this.#core, node, changes, handle);
+  }
+
+  readlink(node: NodeId): Reply<Buffer> {
+    const inode = this.#core.inode(node);
+    return inode === undefined ? -Errno.ESTALE : this.#core.store.readlink(inode.node);
+  }
+
+  mknod(parent: NodeId, name: string, mode: number, rdev: number, umask: number, caller: Caller): Reply<Entry> {
+    return names.mknod(this.#core, parent, name, mode, rdev, umask, caller);
+  }
+
+  mkdir(parent: NodeId, name: string, mode: number, umask: number, caller: Caller): Reply<Entry> {
+    return names.mkdir(this.#core, parent, name, mode, umask, caller);
+  }
+
+  symlink(parent: NodeId, name: string, target: Buffer, caller: Caller): Reply<Entry> {
+    return names.symlink(this.#core, parent, name, target, caller);
+  }
+
+  link(node: NodeId, newParent: NodeId, newName: string): Reply<Entry> {
+    return names.link(this.#core, node, newParent, newName);
+  }
+
+  unlink(parent: NodeId, name: string): Reply<0> {
+    return names.unlink(this.#core, parent, name);
+  }
+
+  rmdir(parent: NodeId, name: string): Reply<0> {
+    return names.rmdir(this.#core, parent, name);
+  }
+
+  rename(parent: NodeId, name: string, newParent: NodeId, newName: string, flags: number): Reply<0> {
+    return names.rename(this.#core, parent, name, newParent, newName, flags);
+  }
+
+  open(node: NodeId, flags: number, clearSuidSgid: boolean): Reply<Opened> {
+    return opening.open(this.#core, node, flags, clearSuidSgid);
+  }
+
+  create(parent: NodeId, name: string, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
+    return opening.create(this.#core, parent, name, mode, umask, flags, caller);
+  }
+
+  tmpfile(parent: NodeId, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
+    return opening.tmpfile(this.#core, parent, mode, umask, flags, caller);
+  }
+
+  read(
+    node: NodeId,
+    handle: HandleId,
+    offset: number,
+    size: number,
+    into: Uint8Array,
+  ): number | Promise<number | LateBytes> {
+    if (handle === 0 && this.#core.withoutOpen) return this.#standing.read(node, offset, size, into);
+    return read(this.#core, handle, offset, size, into);
+  }
+
+  write(_node: NodeId, handle: HandleId, offset: number, data: Uint8Array, clearSuidSgid: boolean): Reply<number> {
+    return writing.write(this.#core, handle, offset, data, clearSuidSgid);
+  }
+
+  flush(_node: NodeId, handle: HandleId): Reply<0> {
+    return writing.flush(this.#core, handle);
+  }
+
+  fsync(_node: NodeId, handle: HandleId, dataOnly: boolean): Reply<0> {
+    return writing.fsync(this.#core, handle, dataOnly);
+  }
+
+  release(_node: NodeId, handle: HandleId): void {
+    opening.release(this.#core, handle);
+  }
+
+  fallocate(_node: NodeId, handle: HandleId, mode: number, offset: number, length: number, caller: Caller): Reply<0> {
+    return writing.fallocate(this.#core, handle, mode, offset, length, caller);
+  }
+
+  lseek(_node: NodeId, handle: HandleId, offset: number, whence: number): Reply<number> {
+    return writing.lseek(this.#core, handle, offset, whence);
+  }
+
+  copyFileRange(
+    _node: NodeId,
+    handle: HandleId,
+    offset: number,
+    _toNode: NodeId,
+    toHandle: HandleId,
+    toOffset: number,
+    length: number,
+    caller: Caller,
+  ): Reply<number> {
+    return writing.copyFileRange(this.#core, handle, offset, toHandle, toOffset, length, caller);
+  }
+
+  opendir(node: NodeId): Reply<OpenedDirectory> {
+    return directory.opendir(this.#core, node);
+  }
+
+  readdir(_node: NodeId, handle: HandleId, offset: number, plus: boolean, sink: DirectorySink): Reply<0> {
+    return directory.readdir(this.#core, handle, offset, plus, sink);
+  }
+
+  releasedir(_node: NodeId, handle: HandleId): void {
+    directory.releasedir(this.#core, handle);
+  }
+
+  fsyncdir(node: NodeId): Reply<0> {
+    return directory.fsyncdir(this.#core, node);
+  }
+
+  getxattr(node: NodeId, name: string): Reply<Buffer> {
+    return attributes.getxattr(this.#core, node, name);
+  }
+
+  setxattr(node: NodeId, name: string, value: Buffer, flags: number): Reply<0> {
+    return attributes.setxattr(this.#core, node, name, value, flags);
+  }
+
+  listxattr(node: NodeId): Reply<Buffer> {
+    return attributes.listxattr(this.#core, node);
+  }
+
+  removexattr(node: NodeId, name: string): Reply<0> {
+    return attributes.removexattr(this.#core, node, name);
+  }
+
+  statfs(): Reply<StoreStatistics> {
+    return this.#core.store.statistics();
+  }
+
+  /** The kernel checks permissions itself (default_permissions) and asks this only where that is off. */
+  access(node: NodeId): Reply<0> {
+    return this.#core.inode(node) === undefined ? -Errno.ESTALE : 0;
+  }
+
+  async stop(): Promise<void> {
+    const core = this.#core;
+    for (const handle of core.files) opening.release(core, handle.id);
+    for (const inode of core.inodes) {
+      core.backings.drop(inode, core.kernel);
+      core.sources.drop(inode);
+      core.dropContent(inode);
+    }
+    await core.cache?.shutdown();
+    await core.store.shutdown();
+  }
+
+  /** Everything counted, as plain numbers, with what is open and known now. */
+  snapshot(): Record<string, number> {
+    const { counters, inodes, files, directories, sources } = this.#core;
+    return {
+      ...counters,
+      inodes: inodes.size,
+      openFiles: files.size,
+      openDirectories: directories.size,
+      idleDescriptors: sources.idle,
+    };
+  }
+
+  /** Throws when an invariant does not hold; for tests. */
+  checkInvariants(): void {
+    this.#core.inodes.checkInvariants();
+  }
+}

@@ -1,0 +1,27 @@
+/** Buffers for reads that are answered later, used again and again: a fresh megabyte a read would be zeroed and collected. */
+const SMALLEST_BYTES = 16 * 1024;
+/** What is kept for the next read. Buffers beyond it are left to the garbage collector. */
+const KEPT_BYTES = 8 * 1024 * 1024;
+
+export class ReadBuffers {
+  readonly #free = new Map<number, Uint8Array[]>();
+  #keptBytes = 0;
+
+  /** A buffer of at least `size` bytes (a power of two). */
+  take(size: number): Uint8Array {
+    let capacity = SMALLEST_BYTES;
+    while (capacity < size) capacity *= 2;
+    const buffer = this.#free.get(capacity)?.pop();
+    if (buffer === undefined) return Buffer.allocUnsafeSlow(capacity);
+    this.#keptBytes -= capacity;
+    return buffer;
+  }
+
+  give(buffer: Uint8Array): void {
+    if (this.#keptBytes + buffer.length > KEPT_BYTES) return;
+    this.#keptBytes += buffer.length;
+    const list = this.#free.get(buffer.length);
+    if (list === undefined) this.#free.set(buffer.length, [buffer]);
+    else list.push(buffer);
+  }
+}

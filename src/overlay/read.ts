@@ -1,0 +1,87 @@
+/**
+ * READ, where the daemon serves it. What is in memory is answered in the same turn of the session's loop, straight into
+ * the reply; everything else comes later, in a buffer of its own.
+ */
+import type { StoreFile } from '../store/store.ts';
+import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import type { Core } from './core.ts';
+import type { HandleId, LateBytes } from './filesystem.ts';
+import type { FileHandle } from './handles.ts';
+import { ReadBuffers } from './read-buffers.ts';
+
+const buffers = new ReadBuffers();
+
+export function read(
+  core: Core,
+  id: HandleId,
+  offset: number,
+  size: number,
+  into: Uint8Array,
+): number | Promise<number | LateBytes> {
+  const handle = core.files.get(id);
+  if (handle === undefined) return -Errno.EBADF;
+  core.counters.reads++;
+  const { inode } = handle;
+  const content = handle.file === undefined ? inode.content : undefined;
+  const file = handle.file ?? inode.source.file;
+  let count = -Errno.EAGAIN;
+  if (content !== undefined) count = content.readNow(into, size, offset);
+  else if (file !== undefined) count = core.store.readNow(file, into, size, offset);
+  if (count !== -Errno.EAGAIN) {
+    if (count >= 0) {
+      core.counters.readsInline++;
+      core.counters.readBytes += count;
+    } else core.counters.readErrors++;
+    return count;
+  }
+  return readLater(core, handle, offset, size);
+}
+
+export async function readLater(
+  core: Core,
+  handle: FileHandle,
+  offset: number,
+  size: number,
+): Promise<number | LateBytes> {
+  const { inode } = handle;
+  core.counters.readsLate++;
+  const content = handle.file === undefined ? inode.content : undefined;
+  const outcome: Outcome<LateBytes> =
+    content !== undefined
+      ? await content.read(size, offset, inode.contentSource(core.store, core.sources))
+      : await readSource(core, handle, offset, size);
+  if (failed(outcome)) core.counters.readErrors++;
+  else core.counters.readBytes += (outcome as LateBytes).bytes.length;
+  return outcome;
+}
+
+async function readSource(core: Core, handle: FileHandle, offset: number, size: number): Promise<Outcome<LateBytes>> {
+  const { inode } = handle;
+  let file = handle.file ?? inode.source.file;
+  if (file === undefined || (handle.file === undefined && !handle.usesSource)) {
+    // The object this handle was to be served from is gone (a writer came): from here on it reads the source.
+    const opened = await core.sources.acquire(inode);
+    if (failed(opened)) return opened;
+    if (handle.usesSource || core.files.get(handle.id) === undefined) core.sources.release(inode);
+    else handle.usesSource = true;
+    file = opened;
+  }
+  const buffer = buffers.take(size);
+  const count = await core.store.read(file, buffer, size, offset);
+  if (failed(count)) {
+    buffers.give(buffer);
+    return count;
+  }
+  if (count < size && (await endsEarly(core, handle, file, offset + count))) {
+    buffers.give(buffer);
+    return -Errno.EIO;
+  }
+  return { bytes: buffer.subarray(0, count), release: () => buffers.give(buffer) };
+}
+
+/** A slow store ended a read where its file, by its own word, goes on: it lies, and a file cut short is no answer. */
+async function endsEarly(core: Core, handle: FileHandle, file: StoreFile, end: number): Promise<boolean> {
+  if (core.store.speed === 'inline' || end >= handle.inode.attributes.size) return false;
+  const attributes = await core.store.attributes(handle.inode.node, file);
+  return !failed(attributes) && end < attributes.size;
+}

@@ -1,0 +1,78 @@
+/**
+ * Reading without OPEN: for a mount whose source never changes and that nobody can write to (`-o ro,immutable`).
+ *
+ * The first OPEN is answered ENOSYS. From then on the kernel opens and closes files by itself, keeps their pages for good,
+ * and sends READs that name no handle; there is no passthrough. Each inode that is read has a standing handle instead,
+ * opened at its first READ as an OPEN would, and released when the kernel forgets the inode or others need the room.
+ */
+import { andThen, Errno, failed } from '../sys/errno.ts';
+import type { Core } from './core.ts';
+import type { LateBytes, NodeId } from './filesystem.ts';
+import type { FileHandle } from './handles.ts';
+import type { Inode } from './inode.ts';
+import { openForReading, release } from './open.ts';
+import { read, readLater } from './read.ts';
+
+const O_RDONLY = 0;
+/** Each may hold a descriptor of the source. */
+const STANDING_MAX = 8192;
+
+export class StandingHandles {
+  readonly #core: Core;
+  /** The longest unused first. */
+  readonly #inodes = new Set<Inode>();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  read(node: NodeId, offset: number, size: number, into: Uint8Array): number | Promise<number | LateBytes> {
+    const core = this.#core;
+    const inode = core.inode(node);
+    if (inode === undefined) return -Errno.ESTALE;
+    if (inode.standing !== 0) {
+      this.#use(inode);
+      return read(core, inode.standing, offset, size, into);
+    }
+    const opened = andThen(openForReading(core, inode, O_RDONLY), ({ handle }) => this.#stand(inode, handle));
+    if (opened instanceof Promise) return this.#readOpened(opened, offset, size);
+    return failed(opened) ? opened : read(core, (opened as FileHandle).id, offset, size, into);
+  }
+
+  async #readOpened(opening: Promise<number | FileHandle>, offset: number, size: number): Promise<number | LateBytes> {
+    const opened = await opening;
+    return typeof opened === 'number' ? opened : readLater(this.#core, opened, offset, size);
+  }
+
+  /** Takes a handle just opened as the standing one; another READ may have been quicker. */
+  #stand(inode: Inode, id: number): FileHandle {
+    const core = this.#core;
+    if (inode.standing !== 0) release(core, id);
+    else inode.standing = id;
+    this.#use(inode);
+    return core.files.get(inode.standing)!;
+  }
+
+  #use(inode: Inode): void {
+    this.#inodes.delete(inode);
+    this.#inodes.add(inode);
+    if (this.#inodes.size <= STANDING_MAX) return;
+    for (const oldest of this.#inodes) {
+      this.#end(oldest);
+      break;
+    }
+  }
+
+  #end(inode: Inode): void {
+    this.#inodes.delete(inode);
+    const { standing } = inode;
+    inode.standing = 0;
+    release(this.#core, standing);
+  }
+
+  forget(node: NodeId, count: number): void {
+    const inode = this.#core.inode(node);
+    this.#core.forget(node, count);
+    if (inode !== undefined && inode.lookups <= 0 && inode.standing !== 0) this.#end(inode);
+  }
+}

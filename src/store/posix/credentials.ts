@@ -1,0 +1,87 @@
+/**
+ * Creating files as somebody else, on the calling thread alone.
+ *
+ * What a file system decides at a creation (owner, group, setgid inheritance, default ACL against umask, quota) it
+ * decides from the credentials of the thread that makes the call, so for the length of that one call the thread takes
+ * the caller's fsuid, fsgid, supplementary group and umask. Raw system calls, since glibc's wrappers would change every
+ * thread. Only root can switch; any other user creates as itself.
+ *
+ * A thread that cannot get its own credentials back must not run another line: the process is aborted.
+ *
+ * Two side effects are the kernel's: a change of fsuid makes the process non-dumpable and clears its parent-death
+ * signal (prctl PR_SET_PDEATHSIG must be set again by who relies on it).
+ */
+import { Errno } from '../../sys/errno.ts';
+import * as sys from '../../sys/libc.ts';
+import type { Identity } from '../store.ts';
+import type { AnyCall } from './lane.ts';
+
+const CLONE_FS = 0x200;
+const NO_CHANGE = -1;
+
+/** Null until this thread has made its first creation. */
+let own: { uid: number; gid: number; root: boolean } | undefined;
+
+/**
+ * Gives this thread a umask of its own (the umask belongs to a "file-system context" that the threads of a process
+ * share, together with the working directory): without that, a file that the pool creates meanwhile would get the
+ * caller's umask. Threads that exist already keep the old context, so the pool must have been used before. From then
+ * on process.chdir() on this thread no longer moves the pool's threads: paths given to the pool must be absolute.
+ */
+function prepare(): { uid: number; gid: number; root: boolean } {
+  sys.unshare.now(CLONE_FS);
+  const state = {
+    uid: sys.threadCredentials.setFsUid(NO_CHANGE),
+    gid: sys.threadCredentials.setFsGid(NO_CHANGE),
+    root: process.geteuid?.() === 0,
+  };
+  // Root's groups would come along to every caller. Dropped once for this thread instead of around every creation:
+  // a setgroups costs 2 us, and root's access does not rest on groups.
+  if (state.root && sys.threadCredentials.setGroups([]) < 0) state.root = false;
+  return state;
+}
+
+/** As the process started; every thread has it that has not made a context of its own. */
+const processUmask = sys.umask(0o077);
+sys.umask(processUmask);
+
+/** Whether a thread that has never switched would create differently from `who`. */
+export function needsSwitch(who: Identity): boolean {
+  if ((who.umask & 0o777) !== processUmask) return true;
+  return process.geteuid?.() === 0 && (who.uid !== 0 || who.gid !== process.getegid?.());
+}
+
+/** Makes one call as `who`. */
+export function withCredentials(who: Identity, call: AnyCall, args: readonly sys.Argument[]): number {
+  own ??= prepare();
+  const umask = sys.umask(who.umask & 0o777);
+  try {
+    if (!own.root || (who.uid === own.uid && who.gid === own.gid)) return call.now(...args);
+    return asOther(own, who, call, args);
+  } finally {
+    sys.umask(umask);
+  }
+}
+
+function asOther(
+  self: { uid: number; gid: number },
+  who: Identity,
+  call: AnyCall,
+  args: readonly sys.Argument[],
+): number {
+  const { setFsUid, setFsGid, setGroups } = sys.threadCredentials;
+  const group = who.supplementaryGroup;
+  const grouped = group !== undefined && group >= 0 && group !== who.gid;
+  try {
+    if (grouped && setGroups([group]) < 0) return -Errno.EPERM;
+    setFsGid(who.gid);
+    setFsUid(who.uid); // last: this drops the capabilities that go with fsuid 0
+    if (setFsUid(NO_CHANGE) !== who.uid || setFsGid(NO_CHANGE) !== who.gid) return -Errno.EPERM;
+    return call.now(...args);
+  } finally {
+    setFsUid(self.uid);
+    setFsGid(self.gid);
+    const groupsBack = !grouped || setGroups([]) === 0;
+    if (!groupsBack || setFsUid(NO_CHANGE) !== self.uid || setFsGid(NO_CHANGE) !== self.gid) process.abort();
+  }
+}

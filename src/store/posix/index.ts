@@ -1,0 +1,2 @@
+export { StoreError } from './error.ts';
+export { openPosixStore, type PosixStoreOptions } from './open-posix-store.ts';

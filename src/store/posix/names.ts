@@ -1,0 +1,259 @@
+/**
+ * Making, linking, moving and removing names.
+ *
+ * A file that loses its last name while somebody still refers to it must go on answering (fstat after unlink, linking
+ * an unnamed file). So it is pinned with an O_PATH descriptor first. Not over NFS: there a descriptor turns the removal
+ * into a rename to .nfsXXXX, and the directory could not be removed until the pin is gone.
+ */
+import { Errno, failed, type Reply } from '../../sys/errno.ts';
+import * as sys from '../../sys/libc.ts';
+import { FileType } from '../attributes.ts';
+import type { Found, Identity } from '../store.ts';
+import { type Context, descriptorPath } from './context.ts';
+import { PosixFile } from './file.ts';
+import { waits } from './files.ts';
+import {
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_TMPFILE,
+  O_TRUNC,
+  OPEN_KEPT,
+  RENAME_EXCHANGE,
+} from './flags.ts';
+import { PosixNode } from './node.ts';
+import { type Steps, type Trip, trip, tripAs } from './trips.ts';
+
+const DOT = sys.cstring('.');
+
+export class Names {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  makeNode(parent: PosixNode, name: string, mode: number, rdev: number, who: Identity): Reply<Found> {
+    return this.#make(parent, name, (dir) => tripAs(who, sys.mknodat, dir, sys.cstring(name), mode, rdev));
+  }
+
+  makeDirectory(parent: PosixNode, name: string, mode: number, who: Identity): Reply<Found> {
+    return this.#make(parent, name, (dir) => tripAs(who, sys.mkdirat, dir, sys.cstring(name), mode));
+  }
+
+  makeSymlink(parent: PosixNode, name: string, target: Buffer, who: Identity): Reply<Found> {
+    const terminated = Buffer.concat([target, Buffer.alloc(1)]);
+    return this.#make(parent, name, (dir) => tripAs(who, sys.symlinkat, terminated, dir, sys.cstring(name)));
+  }
+
+  #make(parent: PosixNode, name: string, call: (dir: number) => Trip): Reply<Found> {
+    const context = this.#context;
+    if (context.readOnly) return -Errno.EROFS;
+    return context.runner.run(
+      context.within(parent, function* (dir): Steps<Found> {
+        const result = yield call(dir);
+        return result < 0 ? result : yield* context.find(dir, name);
+      }),
+    );
+  }
+
+  makeLink(node: PosixNode, parent: PosixNode, name: string): Reply<Found> {
+    const context = this.#context;
+    if (context.readOnly) return -Errno.EROFS;
+    return context.runner.run(context.within(parent, (dir) => this.#linkSteps(node, parent, name, dir)));
+  }
+
+  *#linkSteps(node: PosixNode, parent: PosixNode, name: string, dir: number): Steps<Found> {
+    const context = this.#context;
+    const result = yield* this.#linkAny(node, dir, name);
+    if (failed(result)) {
+      if (result === -Errno.EOPNOTSUPP) context.missing.add('hardlink');
+      return result;
+    }
+    const found = yield* context.find(dir, name);
+    if (failed(found)) return found;
+    if (found.id !== node.id) {
+      // Another file had been put in the place of the one meant between the two calls.
+      yield trip(sys.unlinkat, dir, sys.cstring(name), 0);
+      return -Errno.ESTALE;
+    }
+    node.addLocation(parent, name);
+    return found;
+  }
+
+  *#linkAny(node: PosixNode, dir: number, name: string): Steps<number> {
+    const { descriptors } = this.#context;
+    let failure: number = -Errno.ESTALE;
+    for (const at of [...node.locations].reverse()) {
+      const from = yield* descriptors.hold(at.parent);
+      if (failed(from)) continue;
+      const result = yield trip(sys.linkat, from, sys.cstring(at.name), dir, sys.cstring(name), 0);
+      descriptors.drop(at.parent);
+      if (result !== -Errno.ENOENT) return result;
+      failure = result;
+    }
+    if (!node.pinned) return failure;
+    node.uses++;
+    try {
+      return yield trip(sys.linkat, AT_FDCWD, descriptorPath(node.fd), dir, sys.cstring(name), AT_SYMLINK_FOLLOW);
+    } finally {
+      descriptors.drop(node);
+    }
+  }
+
+  unlink(parent: PosixNode, name: string, node: PosixNode | undefined): Reply<0> {
+    return this.#remove(parent, name, 0, node);
+  }
+
+  removeDirectory(parent: PosixNode, name: string, node: PosixNode | undefined): Reply<0> {
+    return this.#remove(parent, name, AT_REMOVEDIR, node);
+  }
+
+  #remove(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined): Reply<0> {
+    const context = this.#context;
+    if (context.readOnly) return -Errno.EROFS;
+    return context.runner.run(context.within(parent, (dir) => this.#removeSteps(parent, name, flags, node, dir)));
+  }
+
+  *#removeSteps(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined, dir: number): Steps<0> {
+    const pinned = yield* this.#pinLast(node, parent, name, dir);
+    const result = yield trip(sys.unlinkat, dir, sys.cstring(name), flags);
+    if (node) {
+      if (result === 0) node.removeLocation(parent, name);
+      else if (pinned === 1) this.#context.descriptors.unpin(node);
+    }
+    return result as 0;
+  }
+
+  /** Pins what is about to lose its last known name; 1 when it was pinned by this. */
+  *#pinLast(node: PosixNode | undefined, parent: PosixNode, name: string, dir: number): Steps<number> {
+    const { pins, runner, descriptors } = this.#context;
+    if (!node || node.pinned || !pins) return 0;
+    // Another known name may be out of date; looking costs nothing on an inline store, so it is pinned anyway.
+    if (!runner.inline && !node.onlyAt(parent, name)) return 0;
+    yield* descriptors.pin(node, dir, name);
+    return node.pinned ? 1 : 0;
+  }
+
+  rename(
+    parent: PosixNode,
+    name: string,
+    newParent: PosixNode,
+    newName: string,
+    flags: number,
+    node: PosixNode | undefined,
+    target: PosixNode | undefined,
+  ): Reply<0> {
+    const context = this.#context;
+    if (context.readOnly) return -Errno.EROFS;
+    const rename = this.#renameSteps.bind(this, parent, name, newParent, newName, flags, node, target);
+    return context.runner.run(
+      context.within(parent, (dir) => context.within(newParent, (newDir) => rename(dir, newDir))),
+    );
+  }
+
+  *#renameSteps(
+    parent: PosixNode,
+    name: string,
+    newParent: PosixNode,
+    newName: string,
+    flags: number,
+    node: PosixNode | undefined,
+    target: PosixNode | undefined,
+    dir: number,
+    newDir: number,
+  ): Steps<0> {
+    const replaced = flags === 0 && target !== node ? target : undefined;
+    const pinned = yield* this.#pinLast(replaced, newParent, newName, newDir);
+    const result = yield trip(sys.renameat2, dir, sys.cstring(name), newDir, sys.cstring(newName), flags);
+    if (result < 0) {
+      if (replaced && pinned === 1) this.#context.descriptors.unpin(replaced);
+      if (result === -Errno.EINVAL && flags === RENAME_EXCHANGE) this.#context.missing.add('exchange');
+      return result;
+    }
+    if (node !== undefined && node === target) return 0; // two names of one file: rename does nothing, both stay
+    node?.removeLocation(parent, name);
+    target?.removeLocation(newParent, newName);
+    node?.addLocation(newParent, newName);
+    if (flags === RENAME_EXCHANGE) target?.addLocation(parent, name);
+    return 0;
+  }
+
+  create(
+    parent: PosixNode,
+    name: string,
+    mode: number,
+    flags: number,
+    who: Identity,
+  ): Reply<{ found: Found; file: PosixFile }> {
+    const context = this.#context;
+    if (context.readOnly) return -Errno.EROFS;
+    const kept = (flags & (OPEN_KEPT | O_EXCL)) | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    return context.runner.run(
+      context.within(parent, function* (dir): Steps<{ found: Found; file: PosixFile }> {
+        const fd = yield tripAs(who, sys.openat, dir, sys.cstring(name), kept, mode & 0o7777);
+        // A symbolic link or a FIFO appeared there since the kernel looked: let it look again.
+        if (fd === -Errno.ELOOP || fd === -Errno.ENXIO) return -Errno.ESTALE;
+        if (fd < 0) return fd;
+        const found = yield* openedRegular(context, fd, flags);
+        if (failed(found)) {
+          context.runner.close(fd);
+          return found;
+        }
+        return { found, file: new PosixFile(fd, flags & O_ACCMODE, waits(flags)) };
+      }),
+    );
+  }
+
+  createUnnamed(
+    parent: PosixNode,
+    mode: number,
+    flags: number,
+    who: Identity,
+  ): Reply<{ found: Found; file: PosixFile; node: PosixNode }> {
+    const context = this.#context;
+    if (context.readOnly) return -Errno.EROFS;
+    const kept = (flags & (OPEN_KEPT | O_EXCL)) | O_TMPFILE | O_CLOEXEC;
+    return context.runner.run(
+      context.within(parent, function* (dir): Steps<{ found: Found; file: PosixFile; node: PosixNode }> {
+        const fd = yield tripAs(who, sys.openat, dir, DOT, kept, mode & 0o7777);
+        if (fd === -Errno.EOPNOTSUPP || fd === -Errno.EISDIR) {
+          context.missing.add('tmpfile');
+          return -Errno.EOPNOTSUPP;
+        }
+        if (fd < 0) return fd;
+        const found = yield* context.findOpen(fd);
+        // The node outlives this handle, so it gets a descriptor of its own.
+        const pin = failed(found) ? found : yield trip(sys.openat, AT_FDCWD, descriptorPath(fd), O_PATH | O_CLOEXEC, 0);
+        if (failed(found) || pin < 0) {
+          context.runner.close(fd);
+          return failed(found) ? found : pin;
+        }
+        const node = new PosixNode(found, context.root.device);
+        context.descriptors.adopt(node, pin);
+        return { found, file: new PosixFile(fd, flags & O_ACCMODE, waits(flags)), node };
+      }),
+    );
+  }
+}
+
+/** What `create` opened, emptied when O_TRUNC says so and it was there already. ESTALE: it is no regular file. */
+function* openedRegular(context: Context, fd: number, flags: number): Steps<Found> {
+  const found = yield* context.findOpen(fd);
+  if (failed(found)) return found;
+  if ((found.attributes.mode & FileType.MASK) !== FileType.REGULAR) return -Errno.ESTALE;
+  if ((flags & O_TRUNC) === 0 || found.attributes.size === 0) return found;
+  const result =
+    (flags & O_ACCMODE) === O_RDONLY
+      ? yield trip(sys.truncate, descriptorPath(fd), 0)
+      : yield trip(sys.ftruncate, fd, 0);
+  return result < 0 ? result : yield* context.findOpen(fd);
+}

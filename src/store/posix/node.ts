@@ -1,0 +1,79 @@
+/** A file as this store knows it: its identity, the names it was seen under, and perhaps a descriptor. */
+import { FileType } from '../attributes.ts';
+import type { FileId, Found, StoreNode } from '../store.ts';
+import type { FileIdentity } from './statx.ts';
+
+export interface Location {
+  parent: PosixNode;
+  name: string;
+}
+
+/** Names kept for one file. More than that only happens with heavily hard-linked trees, where the newest suffice. */
+const LOCATIONS_MAX = 32;
+
+export class PosixNode implements StoreNode, FileIdentity {
+  readonly id: FileId;
+  readonly birth: string;
+  readonly device: number;
+  readonly inoLow: number;
+  readonly inoHigh: number;
+  readonly type: number;
+  readonly btimeSec: number;
+  readonly btimeNsec: number;
+
+  /** Where it was seen, newest last; empty for the root and for files that have no name any more. */
+  readonly locations: Location[] = [];
+  /** An O_PATH descriptor, -1 for none. Owned by `Descriptors`, as is everything below. */
+  fd = -1;
+  /** Calls under way that use `fd`: it must not be closed, since its number would be given to another file at once. */
+  uses = 0;
+  /** The descriptor is the only way to the file (its last name was removed): kept until release. */
+  pinned = false;
+  /** Given back while calls were under way: the last of them closes the descriptor. */
+  closing = false;
+  /** The open under way of a pooled store, which others wait for instead of opening again. */
+  opening: Promise<number> | undefined;
+  /** Neighbours in the list of directories by last use. */
+  older: PosixNode | undefined;
+  newer: PosixNode | undefined;
+
+  constructor(found: Found, rootDevice: number) {
+    const { ino, mode, btimeSec, btimeNsec } = found.attributes;
+    this.id = found.id;
+    this.birth = found.birth;
+    this.device = typeof found.id === 'number' ? rootDevice : Number(found.id.slice(0, found.id.indexOf('.')));
+    this.inoLow = Number(ino & 0xffff_ffffn);
+    this.inoHigh = Number(ino >> 32n);
+    this.type = mode & FileType.MASK;
+    this.btimeSec = btimeSec;
+    this.btimeNsec = btimeNsec;
+  }
+
+  get isDirectory(): boolean {
+    return this.type === FileType.DIRECTORY;
+  }
+
+  newest(): Location | undefined {
+    return this.locations[this.locations.length - 1];
+  }
+
+  /** Notes that it is at parent/name, as the newest of its names. */
+  addLocation(parent: PosixNode, name: string): void {
+    const locations = this.locations;
+    const last = locations[locations.length - 1];
+    if (last !== undefined && last.parent === parent && last.name === name) return;
+    this.removeLocation(parent, name);
+    if (locations.length >= LOCATIONS_MAX) locations.shift();
+    locations.push({ parent, name });
+  }
+
+  removeLocation(parent: PosixNode, name: string): void {
+    const index = this.locations.findIndex((at) => at.parent === parent && at.name === name);
+    if (index >= 0) this.locations.splice(index, 1);
+  }
+
+  /** True when parent/name is the only way known to it. */
+  onlyAt(parent: PosixNode, name: string): boolean {
+    return this.locations.every((at) => at.parent === parent && at.name === name);
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * System calls that Node has no binding for, through koffi. This is the only file that knows koffi: when Node's own
+ * foreign-function interface is stable, this file changes and nothing else.
+ *
+ * Every call exists in two forms. `call.now(...)` runs on the calling thread (about 0.2 us more than the system call
+ * itself). `call.later(...)` runs on libuv's pool, for anything that may wait for a slow store; koffi carries errno
+ * back from the pool's thread. Both return the call's result, or the negated errno.
+ *
+ * A buffer given to `later` is kept alive until the call has ended.
+ */
+import koffi from 'koffi';
+
+const libc = koffi.load('libc.so.6');
+
+export type Argument = number | bigint | Uint8Array | null;
+
+export interface SystemCall<A extends readonly Argument[]> {
+  now(...args: A): number;
+  later(...args: A): Promise<number>;
+}
+
+function bind<A extends readonly Argument[]>(prototype: string): SystemCall<A> {
+  const fn = libc.func(prototype);
+  return {
+    now: (...args) => {
+      const result = fn(...args) as number;
+      return result < 0 ? -koffi.errno() : result;
+    },
+    later: (...args) =>
+      new Promise((resolve, reject) => {
+        fn.async(...args, (error: unknown, result: number) => {
+          const outcome = result < 0 ? -koffi.errno() : result; // first: anything else may overwrite errno
+          void args.length; // holds the buffers until here
+          if (error) reject(error as Error);
+          else resolve(outcome);
+        });
+      }),
+  };
+}
+
+type Fd = number;
+type Path = Uint8Array; // NUL-terminated; see cstring()
+
+// --- names and attributes -----------------------------------------------------------------------------------------
+export const openat = bind<[dir: Fd, path: Path, flags: number, mode: number]>(
+  'int openat(int, const void *, int, unsigned int)',
+);
+/** `how` is a struct open_how of 24 bytes. */
+export const openat2 = bind<[number: number, dir: Fd, path: Path, how: Uint8Array, size: number]>(
+  'long syscall(long, int, const void *, const void *, size_t)',
+);
+export const close = bind<[fd: Fd]>('int close(int)');
+export const statx = bind<[dir: Fd, path: Path, flags: number, mask: number, out: Uint8Array]>(
+  'int statx(int, const void *, int, unsigned int, void *)',
+);
+export const getdents64 = bind<[fd: Fd, out: Uint8Array, size: number]>('long getdents64(int, void *, size_t)');
+export const readlinkat = bind<[dir: Fd, path: Path, out: Uint8Array, size: number]>(
+  'long readlinkat(int, const void *, void *, size_t)',
+);
+export const mknodat = bind<[dir: Fd, path: Path, mode: number, rdev: number]>(
+  'int mknodat(int, const void *, unsigned int, unsigned long)',
+);
+export const mkdirat = bind<[dir: Fd, path: Path, mode: number]>('int mkdirat(int, const void *, unsigned int)');
+export const unlinkat = bind<[dir: Fd, path: Path, flags: number]>('int unlinkat(int, const void *, int)');
+export const symlinkat = bind<[target: Path, dir: Fd, path: Path]>('int symlinkat(const void *, int, const void *)');
+export const linkat = bind<[fromDir: Fd, from: Path, toDir: Fd, to: Path, flags: number]>(
+  'int linkat(int, const void *, int, const void *, int)',
+);
+export const renameat2 = bind<[fromDir: Fd, from: Path, toDir: Fd, to: Path, flags: number]>(
+  'int renameat2(int, const void *, int, const void *, unsigned int)',
+);
+export const chmod = bind<[path: Path, mode: number]>('int chmod(const void *, unsigned int)');
+export const fchmod = bind<[fd: Fd, mode: number]>('int fchmod(int, unsigned int)');
+export const fchownat = bind<[dir: Fd, path: Path, uid: number, gid: number, flags: number]>(
+  'int fchownat(int, const void *, unsigned int, unsigned int, int)',
+);
+/** `times` is two struct timespec (i64 seconds, i64 nanoseconds): access, modification. */
+export const utimensat = bind<[dir: Fd, path: Path | null, times: Uint8Array, flags: number]>(
+  'int utimensat(int, const void *, const void *, int)',
+);
+export const truncate = bind<[path: Path, length: number]>('int truncate(const void *, long)');
+export const ftruncate = bind<[fd: Fd, length: number]>('int ftruncate(int, long)');
+export const getxattr = bind<[path: Path, name: Path, out: Uint8Array | null, size: number]>(
+  'long getxattr(const void *, const void *, void *, size_t)',
+);
+export const setxattr = bind<[path: Path, name: Path, value: Uint8Array, size: number, flags: number]>(
+  'int setxattr(const void *, const void *, const void *, size_t, int)',
+);
+export const listxattr = bind<[path: Path, out: Uint8Array | null, size: number]>(
+  'long listxattr(const void *, void *, size_t)',
+);
+export const removexattr = bind<[path: Path, name: Path]>('int removexattr(const void *, const void *)');
+/** `out` is a struct statfs of 120 bytes. */
+export const fstatfs = bind<[fd: Fd, out: Uint8Array]>('int fstatfs(int, void *)');
+
+// --- bytes ----------------------------------------------------------------------------------------------------------
+export const read = bind<[fd: Fd, out: Uint8Array, size: number]>('long read(int, void *, size_t)');
+export const write = bind<[fd: Fd, data: Uint8Array, size: number]>('long write(int, const void *, size_t)');
+export const pread = bind<[fd: Fd, out: Uint8Array, size: number, offset: number]>(
+  'long pread(int, void *, size_t, long)',
+);
+export const pwrite = bind<[fd: Fd, data: Uint8Array, size: number, offset: number]>(
+  'long pwrite(int, const void *, size_t, long)',
+);
+export const fsync = bind<[fd: Fd]>('int fsync(int)');
+export const fdatasync = bind<[fd: Fd]>('int fdatasync(int)');
+export const syncfs = bind<[fd: Fd]>('int syncfs(int)');
+export const fallocate = bind<[fd: Fd, mode: number, offset: number, length: number]>(
+  'int fallocate(int, int, long, long)',
+);
+export const lseek = bind<[fd: Fd, offset: number, whence: number]>('long lseek(int, long, int)');
+/** `inOffset`, `outOffset`: an i64 each, advanced by the call. */
+export const copyFileRange = bind<
+  [from: Fd, inOffset: Uint8Array, to: Fd, outOffset: Uint8Array, length: number, flags: number]
+>('long copy_file_range(int, void *, int, void *, size_t, unsigned int)');
+export const flock = bind<[fd: Fd, operation: number]>('int flock(int, int)');
+export const posixFadvise = bind<[fd: Fd, offset: number, length: number, advice: number]>(
+  'int posix_fadvise(int, long, long, int)',
+);
+
+koffi.struct('mlo_iovec', { base: 'const void *', length: 'size_t' });
+const writevRaw = libc.func('long writev(int, const mlo_iovec *, int)');
+
+/** RWF_NOWAIT: fail with EAGAIN instead of waiting for a disk. */
+export const RWF_NOWAIT = 8;
+
+const preadv2Direct = libc.func('long preadv2(int, size_t, int, long, int)');
+const vector = new Uint32Array(4); // struct iovec: address, length; in halves, which is cheaper than bigints
+const vectorAddress = Number(koffi.address(vector));
+const bases = new WeakMap<ArrayBufferLike, number>();
+let lastBuffer: ArrayBufferLike | undefined;
+let lastBase = 0;
+
+/**
+ * Where a buffer's bytes are. The memory behind an ArrayBuffer never moves, so its address is asked for once; it is
+ * valid only as long as someone holds the buffer.
+ */
+export function addressOf(bytes: Uint8Array): number {
+  const buffer = bytes.buffer;
+  if (buffer !== lastBuffer) {
+    let base = bases.get(buffer);
+    if (base === undefined) {
+      base = Number(koffi.address(bytes)) - bytes.byteOffset;
+      bases.set(buffer, base);
+    }
+    lastBuffer = buffer;
+    lastBase = base;
+  }
+  return lastBase + bytes.byteOffset;
+}
+
+/** preadv2 into one buffer, on the calling thread. Never writes beyond `out`, whatever `size` says. */
+export function preadFlags(fd: Fd, out: Uint8Array, size: number, offset: number, flags: number): number {
+  const address = addressOf(out);
+  vector[0] = address;
+  vector[1] = address / 2 ** 32;
+  vector[2] = Math.min(size, out.byteLength);
+  const result = preadv2Direct(fd, vectorAddress, 1, offset, flags) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** writev of two buffers, on the calling thread: a reply's header and bytes that live elsewhere. */
+export function writePair(
+  fd: Fd,
+  first: Uint8Array,
+  firstSize: number,
+  second: Uint8Array,
+  secondSize: number,
+): number {
+  const parts = [
+    { base: first, length: firstSize },
+    { base: second, length: secondSize },
+  ];
+  const result = writevRaw(fd, parts, 2) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+// --- waiting --------------------------------------------------------------------------------------------------------
+/** `fds` is an array of struct pollfd of 8 bytes each (i32 fd, i16 events, i16 revents). */
+export const poll = bind<[fds: Uint8Array, count: number, timeoutMs: number]>('int poll(void *, unsigned long, int)');
+
+/** The descriptor of libuv's default loop (readable when it has work), for a poll that waits for it beside others. */
+export function libuvDescriptor(): Fd {
+  const node = koffi.load(null);
+  return node.func('int uv_backend_fd(void *)')(node.func('void *uv_default_loop()')()) as number;
+}
+
+// --- devices, mounts, credentials -----------------------------------------------------------------------------------
+export const ioctl = bind<[fd: Fd, request: number, argument: Uint8Array]>('int ioctl(int, unsigned long, void *)');
+export const mount = bind<[source: Path, target: Path, type: Path, flags: number, data: Path | null]>(
+  'int mount(const void *, const void *, const void *, unsigned long, const void *)',
+);
+export const umount2 = bind<[target: Path, flags: number]>('int umount2(const void *, int)');
+export const socketpair = bind<[domain: number, type: number, protocol: number, out: Uint8Array]>(
+  'int socketpair(int, int, int, void *)',
+);
+export const fcntl = bind<[fd: Fd, command: number, argument: number]>('int fcntl(int, int, long)');
+export const prctl = bind<[option: number, a: number, b: number, c: number, d: number]>(
+  'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
+);
+export const unshare = bind<[flags: number]>('int unshare(int)');
+/** `limits` are struct rlimit (u64 soft, u64 hard); null leaves that side out. */
+export const prlimit = bind<[pid: number, resource: number, set: Uint8Array | null, get: Uint8Array | null]>(
+  'int prlimit(int, int, const void *, void *)',
+);
+
+const umaskRaw = libc.func('unsigned int umask(unsigned int)');
+/** Sets the umask of this thread's file-system context; returns the one before. */
+export function umask(mask: number): number {
+  return umaskRaw(mask) as number;
+}
+
+const syscallRaw = libc.func('long syscall(long, long, long)');
+const syscallPointer = libc.func('long syscall(long, long, const void *)');
+const numbers =
+  process.arch === 'arm64'
+    ? { setgroups: 159, setfsuid: 151, setfsgid: 152, openat2: 437 }
+    : { setgroups: 116, setfsuid: 122, setfsgid: 123, openat2: 437 };
+
+export const SYS_openat2 = numbers.openat2;
+
+/**
+ * Per-thread credentials, by raw system call: glibc's wrappers of setgroups would change every thread of the process.
+ * setfsuid and setfsgid cannot report failure; the caller checks by reading back (an argument of -1 changes nothing).
+ */
+export const threadCredentials = {
+  setFsUid: (uid: number): number => syscallRaw(numbers.setfsuid, uid, 0) as number,
+  setFsGid: (gid: number): number => syscallRaw(numbers.setfsgid, gid, 0) as number,
+  setGroups: (groups: readonly number[]): number => {
+    const list = Uint32Array.from(groups);
+    const result = syscallPointer(numbers.setgroups, groups.length, new Uint8Array(list.buffer)) as number;
+    return result < 0 ? -koffi.errno() : 0;
+  },
+};
+
+// --- descriptors over sockets ---------------------------------------------------------------------------------------
+koffi.struct('mlo_msghdr', {
+  name: 'void *',
+  nameLength: 'uint32_t',
+  parts: 'mlo_iovec *',
+  partCount: 'size_t',
+  control: 'void *',
+  controlLength: 'size_t',
+  flags: 'int',
+});
+const recvmsgRaw = libc.func('long recvmsg(int, mlo_msghdr *, int)');
+
+/** Receives one descriptor sent with SCM_RIGHTS; returns it or a negated errno (EPROTO: the message carried none). */
+export function receiveDescriptor(socket: Fd): number {
+  const byte = Buffer.alloc(8);
+  const control = Buffer.alloc(32); // cmsghdr (16 bytes) + one int, padded
+  const message = {
+    name: null,
+    nameLength: 0,
+    parts: [{ base: byte, length: 1 }],
+    partCount: 1,
+    control,
+    controlLength: control.length,
+    flags: 0,
+  };
+  const result = recvmsgRaw(socket, message, 0x40000000 /* MSG_CMSG_CLOEXEC */) as number;
+  if (result < 0) return -koffi.errno();
+  const SOL_SOCKET = 1;
+  const SCM_RIGHTS = 1;
+  if (control.readUInt32LE(0) < 20 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) {
+    return -71; // EPROTO
+  }
+  return control.readInt32LE(16);
+}
+
+/** A NUL-terminated copy of a name held as a byte string ("latin1": one character a byte). */
+export function cstring(name: string): Buffer {
+  const bytes = Buffer.allocUnsafe(name.length + 1);
+  bytes.write(name, 0, 'latin1');
+  bytes[name.length] = 0;
+  return bytes;
+}
+
+// --- the hottest calls, without conversions ---------------------------------------------------------------------------
+// These take addresses (see addressOf) of buffers that the caller keeps; on the calling thread only.
+const statxDirect = libc.func('int statx(int, size_t, int, unsigned int, size_t)');
+const openatDirect = libc.func('int openat(int, size_t, int, unsigned int)');
+const closeDirect = libc.func('int close(int)');
+const preadDirect = libc.func('long pread(int, size_t, size_t, long)');
+const pwriteDirect = libc.func('long pwrite(int, size_t, size_t, long)');
+
+export function statxNow(dir: Fd, path: number, flags: number, mask: number, out: number): number {
+  return (statxDirect(dir, path, flags, mask, out) as number) < 0 ? -koffi.errno() : 0;
+}
+
+export function openatNow(dir: Fd, path: number, flags: number, mode: number): number {
+  const result = openatDirect(dir, path, flags, mode) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+export function closeNow(fd: Fd): number {
+  return (closeDirect(fd) as number) < 0 ? -koffi.errno() : 0;
+}
+
+export function preadNow(fd: Fd, out: Uint8Array, size: number, offset: number): number {
+  const result = preadDirect(fd, addressOf(out), Math.min(size, out.byteLength), offset) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+export function pwriteNow(fd: Fd, data: Uint8Array, offset: number): number {
+  const result = pwriteDirect(fd, addressOf(data), data.byteLength, offset) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** chmod by descriptor, O_PATH included (Linux >= 6.6; ENOSYS before): flags AT_EMPTY_PATH with an empty path. */
+export const fchmodat2 = bind<[number: number, fd: Fd, path: Path, mode: number, flags: number]>(
+  'long syscall(long, int, const void *, unsigned int, int)',
+);
+export const SYS_fchmodat2 = 452; // the same number on every architecture, as for all calls since 5.1
+
+const syscallThree = libc.func('long syscall(long, long, long, long)');
+/** Changes all three user and group ids of this thread alone, for good. 0 or a negated errno. */
+export function becomeOnThisThread(uid: number, gid: number, groups: readonly number[]): number {
+  const arm = process.arch === 'arm64';
+  const outcome = threadCredentials.setGroups(groups);
+  if (outcome < 0) return outcome;
+  if ((syscallThree(arm ? 149 : 119, gid, gid, gid) as number) < 0) return -koffi.errno(); // setresgid
+  if ((syscallThree(arm ? 147 : 117, uid, uid, uid) as number) < 0) return -koffi.errno(); // setresuid
+  return 0;
+}
+
+// --- a device's frames, and libuv's loop ------------------------------------------------------------------------------
+const readDirect = libc.func('long read(int, size_t, size_t)');
+const writeDirect = libc.func('long write(int, size_t, size_t)');
+const writevDirect = libc.func('long writev(int, size_t, int)');
+const pollDirect = libc.func('int poll(size_t, unsigned long, int)');
+const pairVector = new BigUint64Array(4);
+const pairAddress = Number(koffi.address(pairVector));
+
+/** read(2) to an address (see addressOf). */
+export function readNow(fd: Fd, out: number, size: number): number {
+  const result = readDirect(fd, out, size) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** write(2) from an address. */
+export function writeNow(fd: Fd, data: number, size: number): number {
+  const result = writeDirect(fd, data, size) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** writev(2) of two pieces, from addresses. */
+export function writePairNow(fd: Fd, first: number, firstSize: number, second: number, secondSize: number): number {
+  pairVector[0] = BigInt(first);
+  pairVector[1] = BigInt(firstSize);
+  pairVector[2] = BigInt(second);
+  pairVector[3] = BigInt(secondSize);
+  const result = writevDirect(fd, pairAddress, 2) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** poll(2) on an array of struct pollfd at an address. */
+export function pollNow(fds: number, count: number, timeoutMs: number): number {
+  const result = pollDirect(fds, count, timeoutMs) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/**
+ * libuv's default loop, for one who waits in its stead: how long it may be left waiting, in milliseconds (0: it has
+ * work or descriptors to register now; -1: nothing is planned).
+ */
+export function libuvTimeout(): () => number {
+  const node = koffi.load(null);
+  const loop = node.func('void *uv_default_loop()')();
+  const updateTime = node.func('void uv_update_time(void *)');
+  const backendTimeout = node.func('int uv_backend_timeout(void *)');
+  return () => {
+    updateTime(loop); // the loop's clock stands still while one of its callbacks runs
+    return backendTimeout(loop) as number;
+  };
+}

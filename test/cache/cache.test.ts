@@ -1,0 +1,313 @@
+/** The cache on a real disk with a real index: what it keeps, what it refuses, and that it never gives a wrong byte. */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type Cache, CacheError, type CacheOptions, type ContentKey, openCache } from '../../src/cache/index.ts';
+import { silentLog } from '../../src/telemetry/log.ts';
+import {
+  CHUNK,
+  fill,
+  objectFiles,
+  pause,
+  readRange,
+  TrueSource,
+  temporaryDirectory,
+  truth,
+  untilComplete,
+} from './support.ts';
+
+const KEY: ContentKey = { file: '17', version: 'v1', size: 10 * CHUNK + 123 };
+
+function open(directory: string, options: Partial<CacheOptions> = {}): Promise<Cache> {
+  return openCache({
+    directory,
+    sizeBytes: 64 << 20,
+    chunkBytes: CHUNK,
+    storeId: 'test:/',
+    log: silentLog,
+    ...options,
+  });
+}
+
+test('a file is read from the source once and then from the tier', async () => {
+  const cache = await open(temporaryDirectory());
+  const source = await fill(cache, KEY);
+  assert.equal(source.bytes, KEY.size, 'the source was asked for every byte once');
+  const content = cache.acquire(KEY)!;
+  const into = Buffer.alloc(KEY.size);
+  assert.equal(content.readNow(into, KEY.size, 0), KEY.size);
+  assert.ok(into.equals(source.content));
+  assert.equal(content.readNow(into, 100, KEY.size - 10), 10, 'a read across the end is short');
+  assert.equal(content.readNow(into, 100, KEY.size), 0);
+  content.release();
+  await cache.shutdown();
+});
+
+test('sixty-four readers of the same bytes are one fetch', async () => {
+  const cache = await open(temporaryDirectory());
+  const source = new TrueSource(KEY);
+  let opened = (): void => {};
+  source.gate = new Promise((resolve) => {
+    opened = resolve;
+  });
+  const content = cache.acquire(KEY)!;
+  const reads = Array.from({ length: 64 }, (_, i) => readRange(content, source, i * 100, 5000));
+  opened();
+  for (const [i, bytes] of (await Promise.all(reads)).entries()) {
+    assert.ok(bytes.equals(source.content.subarray(i * 100, i * 100 + 5000)));
+  }
+  assert.equal(source.bytes, KEY.size);
+  assert.equal(source.reads, 1);
+  content.release();
+  await cache.shutdown();
+});
+
+test('a large file is fetched in the chunks that are read, and completed by others', async () => {
+  const cache = await open(temporaryDirectory());
+  const key = { file: '5', version: 'v', size: 3 << 20 };
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  assert.ok(
+    (await readRange(content, source, 2 * CHUNK + 5, 10)).equals(
+      source.content.subarray(2 * CHUNK + 5, 2 * CHUNK + 15),
+    ),
+  );
+  assert.equal(source.bytes, CHUNK);
+  const across = await readRange(content, source, CHUNK - 100, 5 * CHUNK);
+  assert.ok(across.equals(source.content.subarray(CHUNK - 100, 6 * CHUNK - 100)), 'put together from tier and source');
+  assert.equal(content.complete, false);
+  for (let at = 0; at < key.size; at += 1 << 20) await readRange(content, source, at, 1 << 20);
+  await untilComplete(content);
+  assert.equal(source.bytes, key.size, 'no byte was asked for twice');
+  content.release();
+  await cache.shutdown();
+});
+
+// S1.4
+test('what was read from a file that changed meanwhile is handed out and not kept', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  const source = new TrueSource(KEY);
+  source.changed = true;
+  const content = cache.acquire(KEY)!;
+  assert.equal((await readRange(content, source, 0, 100)).length, 100);
+  for (let i = 0; i < 100 && !content.stale; i++) await pause(5);
+  assert.ok(content.stale);
+  content.release();
+  assert.equal(cache.has(KEY), false);
+  assert.equal(cache.snapshot().usedBytes, 0);
+  assert.deepEqual(objectFiles(directory), []);
+  await cache.shutdown();
+});
+
+test('a file that became shorter is read to its new end, and its object given up', async () => {
+  const cache = await open(temporaryDirectory());
+  const source = new TrueSource({ ...KEY, size: 5000 });
+  source.changed = true;
+  const content = cache.acquire(KEY)!;
+  assert.equal((await readRange(content, source, 0, 20_000)).length, 5000);
+  await pause(20);
+  assert.ok(content.stale);
+  content.release();
+  await cache.shutdown();
+});
+
+// S1.2
+test('a source that ends a read early and says the file is what it was lies: that is an error, and nothing is kept', async () => {
+  const cache = await open(temporaryDirectory());
+  const content = cache.acquire(KEY)!;
+  await assert.rejects(readRange(content, new TrueSource({ ...KEY, size: 5000 }), 0, 20_000), /-5/);
+  const honest = new TrueSource(KEY);
+  assert.ok(
+    (await readRange(content, honest, 0, KEY.size)).equals(honest.content),
+    'once it tells the truth all is well',
+  );
+  content.release();
+  await cache.shutdown();
+});
+
+// S1.5, S3.7
+test('another version of a file replaces the object, whose holders keep its bytes', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  await fill(cache, KEY);
+  const old = cache.acquire(KEY)!;
+  const next = { ...KEY, version: 'v2' };
+  await fill(cache, next);
+  assert.equal(cache.has(KEY), false);
+  assert.ok(cache.has(next));
+  const into = Buffer.alloc(KEY.size);
+  assert.equal(old.readNow(into, KEY.size, 0), KEY.size);
+  assert.ok(into.equals(truth(KEY.file, 'v1', KEY.size)));
+  old.release();
+  await pause(50);
+  assert.equal(objectFiles(directory).length, 1);
+  assert.equal(cache.snapshot().usedBytes, KEY.size);
+  await cache.shutdown();
+});
+
+// S3.7
+test('an exposed object is a file of its own that nothing changes', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  await fill(cache, KEY);
+  const content = cache.acquire(KEY)!;
+  const fd = content.expose();
+  assert.ok(fd >= 0);
+  assert.throws(() => fs.writeSync(fd, 'x'), /EBADF/, 'it cannot be written through');
+  await fill(cache, { ...KEY, version: 'v2' });
+  const bytes = Buffer.alloc(KEY.size);
+  fs.readSync(fd, bytes, 0, KEY.size, 0);
+  assert.ok(bytes.equals(truth(KEY.file, 'v1', KEY.size)));
+  fs.closeSync(fd);
+  content.release();
+  await cache.shutdown();
+});
+
+test('a full cache keeps what it has and takes nothing more', async () => {
+  const cache = await open(temporaryDirectory(), { sizeBytes: 1 << 20 });
+  for (let i = 0; i < 40; i++) {
+    const key = { file: String(i), version: 'v', size: 100_000 };
+    const content = cache.acquire(key);
+    if (content === undefined) continue;
+    await readRange(content, new TrueSource(key), 0, key.size);
+    await untilComplete(content);
+    content.release();
+  }
+  const { usedBytes, refused } = cache.snapshot();
+  assert.equal(usedBytes, 1_000_000);
+  assert.equal(refused, 30);
+  assert.ok(cache.has({ file: '0', version: 'v', size: 100_000 }));
+  await cache.shutdown();
+});
+
+test('of a file larger than the room a part is kept, and the rest read from the source', async () => {
+  const cache = await open(temporaryDirectory(), { sizeBytes: 1 << 20 });
+  const key = { file: 'big', version: 'v', size: 4 << 20 };
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  for (let round = 0; round < 2; round++) {
+    for (let at = 0; at < key.size; at += 256 << 10) {
+      const bytes = await readRange(content, source, at, 256 << 10);
+      assert.ok(bytes.equals(source.content.subarray(at, at + (256 << 10))));
+    }
+    await pause(50);
+  }
+  assert.ok(cache.snapshot().usedBytes <= 1 << 20);
+  assert.ok(cache.snapshot().hitBytes >= 1 << 19);
+  content.release();
+  await cache.shutdown();
+});
+
+test('a second daemon on the same directory is refused and told who holds it', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  await assert.rejects(
+    open(directory),
+    (error) => error instanceof CacheError && error.code === 'busy' && error.message.includes(String(process.pid)),
+  );
+  await cache.shutdown();
+  await (await open(directory)).shutdown();
+});
+
+test('a directory that cannot be used is named, with a remedy', async () => {
+  const file = path.join(temporaryDirectory(), 'file');
+  fs.writeFileSync(file, '');
+  await assert.rejects(
+    open(file),
+    (error) => error instanceof CacheError && error.message.includes(file) && error.remedy !== '',
+  );
+  await assert.rejects(open(temporaryDirectory(), { sizeBytes: 100 }), /holds nothing/);
+});
+
+for (const [name, damage] of [
+  ['truncated', (file: string) => fs.truncateSync(file, 5)],
+  ['deleted', (file: string) => fs.unlinkSync(file)],
+] as const) {
+  // S9.4
+  test(`an object that was ${name} while nobody looked is fetched again`, async () => {
+    const directory = temporaryDirectory();
+    const first = await open(directory);
+    await fill(first, KEY);
+    await first.shutdown();
+    for (const file of objectFiles(directory)) damage(file);
+    const cache = await open(directory);
+    const source = new TrueSource(KEY);
+    const content = cache.acquire(KEY)!;
+    assert.ok((await readRange(content, source, 0, KEY.size)).equals(source.content));
+    content.release();
+    await fill(cache, KEY);
+    assert.ok(cache.has(KEY));
+    await cache.shutdown();
+  });
+}
+
+// S9.2
+test('a cache directory deleted under the daemon costs no read, and is made again', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  await fill(cache, KEY);
+  fs.rmSync(directory, { recursive: true });
+  const other = { file: '99', version: 'v', size: 50_000 };
+  const source = new TrueSource(other);
+  const content = cache.acquire(other);
+  if (content !== undefined) {
+    assert.ok((await readRange(content, source, 0, other.size)).equals(source.content));
+    content.release();
+  }
+  for (let i = 0; i < 150 && cache.snapshot().health === 'ok'; i++) await pause(20);
+  assert.match(cache.snapshot().health, /since/);
+  for (let i = 0; i < 400 && cache.snapshot().health !== 'ok'; i++) await pause(20);
+  assert.equal(cache.snapshot().health, 'ok', 'it is tried again');
+  await fill(cache, other);
+  assert.ok(cache.has(other));
+  await cache.shutdown();
+});
+
+// S1.5
+test('it gives the bytes of the version asked for, whatever happened before', async () => {
+  const aStep = fc.record({
+    file: fc.constantFrom('1', '2', '3'),
+    version: fc.constantFrom('a', 'b'),
+    size: fc.constantFrom(0, 1, CHUNK, 3 * CHUNK + 7, (1 << 20) + 5 * CHUNK),
+    offset: fc.nat((1 << 20) + 6 * CHUNK),
+    length: fc.constantFrom(1, 100, CHUNK, 5 * CHUNK, 300_000),
+    next: fc.constantFrom('', '', '', 'drop', 'restart', 'truncate', 'delete', 'change', 'wait'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(aStep, { maxLength: 25 }), async (steps) => {
+      const directory = temporaryDirectory();
+      let cache = await open(directory, { sizeBytes: 1 << 21 });
+      for (const step of steps) {
+        const key = { file: step.file, version: step.version, size: step.size };
+        const source = new TrueSource(key);
+        source.changed = step.next === 'change';
+        const content = cache.acquire(key);
+        if (content !== undefined) {
+          const bytes = await readRange(content, source, step.offset, step.length);
+          const expected = source.content.subarray(step.offset, step.offset + step.length);
+          assert.ok(bytes.equals(expected), `${JSON.stringify(step)}: ${bytes.length} wrong bytes`);
+          content.release();
+        }
+        if (step.next === 'wait') await pause(5);
+        if (step.next === 'drop') cache.drop(step.file);
+        if (step.next === 'truncate' || step.next === 'delete') {
+          await cache.shutdown();
+          const [file] = objectFiles(directory);
+          if (file !== undefined && step.next === 'truncate') fs.truncateSync(file, 1);
+          else if (file !== undefined) fs.unlinkSync(file);
+          cache = await open(directory, { sizeBytes: 1 << 21 });
+        }
+        if (step.next === 'restart') {
+          await cache.shutdown();
+          cache = await open(directory, { sizeBytes: 1 << 21 });
+        }
+        assert.ok(cache.snapshot().usedBytes <= 1 << 21);
+      }
+      await cache.shutdown();
+    }),
+    { numRuns: Number(process.env.MLO_MODEL_RUNS ?? 40), seed: Number(process.env.MLO_MODEL_SEED ?? 20_261_121) },
+  );
+});

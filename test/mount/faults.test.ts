@@ -1,0 +1,233 @@
+/**
+ * A source that hangs, fails and lies, and a cache that is full, gone or damaged: readers get the right bytes or the
+ * error the source gave, other files go on, and so does the mount.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type SlowStore, startSlowStore } from '../../bench/slow-store/client.ts';
+import { type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
+import { finished, kill, launch, run } from '../support/run.ts';
+import { detach, withWatchdog } from '../support/watchdog.ts';
+import { launchProgram, makeFiles, python, runProgram, verifyFiles } from './programs.ts';
+
+const set = { count: 40, size: 150_000 };
+const large = { count: 3, size: 5_000_000 };
+
+/** Of the overlay, and of what the kernel keeps of the slow store. */
+const LEASE_MS = 1000;
+
+interface Stage {
+  store: SlowStore;
+  mount: Mounted;
+  cache: string;
+}
+
+/** The overlay on the slow store, with a cache. `body` is given both; everything is taken down afterwards. */
+async function onSlowStore(files: typeof set, body: (stage: Stage) => Promise<void>): Promise<void> {
+  const source = temporaryDirectory('behind');
+  await makeFiles(source, files);
+  const store = await startSlowStore({ source, mountpoint: temporaryDirectory('slow'), latencyMs: 5 });
+  const cache = temporaryDirectory('cache');
+  try {
+    const mount = await mountOverlay({
+      source: store.mountpoint,
+      options: ['--cache', cache, '--attr-ttl', String(LEASE_MS / 1000)],
+    });
+    await withWatchdog(mount, 90, () => body({ store, mount, cache }));
+    await mount.unmount();
+  } finally {
+    await store.stop();
+  }
+}
+
+/** What a client's read of one file says: 'ok' and the count, or the errno. */
+async function readOf(path: string, seconds = 20): Promise<{ result: string; bytes: number }> {
+  const program = `
+import errno, json, sys
+try:
+    with open(sys.argv[1], 'rb', buffering=0) as f: data = f.readall()
+    print(json.dumps({'result': 'ok', 'bytes': len(data)}))
+except OSError as e: print(json.dumps({'result': errno.errorcode[e.errno], 'bytes': 0}))
+`;
+  const done = await run(python, ['-c', program, path], { seconds });
+  if (done.status === 124) return { result: 'no answer', bytes: 0 };
+  return JSON.parse(done.stdout) as { result: string; bytes: number };
+}
+
+test('the slow store itself gives every byte', { skip: noMounts }, async () => {
+  const source = temporaryDirectory('behind');
+  await makeFiles(source, set);
+  const store = await startSlowStore({ source, mountpoint: temporaryDirectory('slow') });
+  try {
+    await withWatchdog(store, 60, () => verifyFiles(store.mountpoint, set));
+  } finally {
+    await store.stop();
+  }
+});
+
+test('through the slow store, cold and warm, every byte is right', { skip: noMounts }, async () => {
+  for (const files of [set, large]) {
+    await onSlowStore(files, async ({ store, mount }) => {
+      await verifyFiles(mount.mountpoint, files);
+      await store.reset();
+      for (const flags of [[], ['--random'], ['--mapped'], ['--direct']]) {
+        await verifyFiles(mount.mountpoint, files, flags);
+      }
+      const asked = await store.counts();
+      assert.equal(asked.bytesRead, 0, `the warm reads asked the source: ${JSON.stringify(asked)}`);
+    });
+  }
+});
+
+// S9.1
+test('while one file of the source hangs, other files and cached ones go on', { skip: noMounts }, async () => {
+  await onSlowStore(set, async ({ store, mount }) => {
+    assert.equal((await readOf(join(mount.mountpoint, '000003'))).result, 'ok');
+    await store.hang({ path: '000001', kinds: ['read'] });
+    const stuck = readOf(join(mount.mountpoint, '000001'), 30);
+    await sleep(200);
+    const began = Date.now();
+    for (const name of ['000002', '000003', '000004']) {
+      assert.equal((await readOf(join(mount.mountpoint, name), 10)).result, 'ok', name);
+    }
+    assert.ok(Date.now() - began < 5000, `three other files took ${Date.now() - began} ms`);
+    await store.release();
+    assert.equal((await stuck).result, 'ok', 'the file that hung');
+    await verifyFiles(mount.mountpoint, set);
+  });
+});
+
+// S9.1
+test('while the whole source hangs for 10 s cached files are served, and then everything is', {
+  skip: noMounts,
+}, async () => {
+  await onSlowStore(set, async ({ store, mount }) => {
+    const cached = { count: 10, size: set.size };
+    await verifyFiles(mount.mountpoint, cached);
+    const reader = launchProgram('files.py', ['verify', mount.mountpoint, set.count, set.size]);
+    await store.hang({ kinds: ['read'], seconds: 10 });
+    const began = Date.now();
+    await verifyFiles(mount.mountpoint, cached, [], { seconds: 8 });
+    assert.ok(Date.now() - began < 8000, 'cached files waited for the source');
+    const done = await finished(reader, 40);
+    assert.equal(done.status, 0, done.stdout + done.stderr);
+  });
+});
+
+for (const errno of ['EIO', 'ESTALE', 'EACCES'] as const) {
+  // S1.3
+  test(`a read that fails with ${errno} at the source fails so, and is right when the source is`, {
+    skip: noMounts,
+  }, async () => {
+    await onSlowStore(set, async ({ store, mount }) => {
+      await store.fail({ path: '000001', kinds: ['read'], errno });
+      const { result } = await readOf(join(mount.mountpoint, '000001'));
+      assert.equal(result, errno);
+      assert.equal((await readOf(join(mount.mountpoint, '000002'))).result, 'ok', 'another file');
+      await store.clear();
+      await verifyFiles(mount.mountpoint, set);
+    });
+  });
+}
+
+test('an open that fails at the source fails with its error', { skip: noMounts }, async () => {
+  await onSlowStore(set, async ({ store, mount }) => {
+    await store.fail({ path: '000001', kinds: ['open'], errno: 'EIO' });
+    const { result, bytes } = await readOf(join(mount.mountpoint, '000001'));
+    assert.equal(`${result} ${bytes}`, 'EIO 0');
+    await store.clear();
+    await verifyFiles(mount.mountpoint, set);
+  });
+});
+
+test('a write that the source refuses with ENOSPC fails so', { skip: noMounts }, async () => {
+  await onSlowStore(set, async ({ store, mount }) => {
+    await store.fail({ path: 'full', kinds: ['write'], errno: 'ENOSPC' });
+    const script = 'dd if=/dev/zero of="$1/full" bs=64k count=2 conv=fsync';
+    const done = await run('/bin/sh', ['-c', script, 'sh', mount.mountpoint]);
+    assert.notEqual(done.status, 0);
+    assert.match(done.stderr, /No space left/);
+    await store.clear();
+    await verifyFiles(mount.mountpoint, set);
+  });
+});
+
+for (const bytes of [1000, 0]) {
+  // S1.2
+  test(`reads that the source cuts to ${bytes} bytes are never padded, nor remembered`, {
+    skip: noMounts,
+  }, async () => {
+    await onSlowStore(set, async ({ store, mount }) => {
+      await store.shorten({ bytes });
+      const words = ['verify', mount.mountpoint, 10, set.size];
+      const done = await runProgram('files.py', words, { seconds: 60 });
+      // The kernel's own client of the source believes in such an end of file too: a prefix is what the source gave.
+      const { wrong } = JSON.parse(done.stdout) as { wrong: string[] };
+      const padded = wrong.filter((line) => !line.includes('[Errno') && !line.includes(`: ${bytes} bytes for`));
+      assert.deepEqual(padded, []);
+      await store.clear();
+      await sleep(LEASE_MS + 300);
+      await verifyFiles(mount.mountpoint, set);
+    });
+  });
+}
+
+// S9.3
+test('a client killed while its read hangs goes, and leaves the mount to others', { skip: noMounts }, async () => {
+  await onSlowStore(set, async ({ store, mount }) => {
+    await store.hang({ path: '000001', kinds: ['read'] });
+    const clients = [1, 2, 3].map(() => launch('cat', [join(mount.mountpoint, '000001')]));
+    const ends = clients.map((client) => finished(client, 15));
+    await sleep(300);
+    for (const client of clients) kill(client, 'SIGKILL');
+    for (const end of ends) assert.equal((await end).status, 137, 'the client is gone while the source still hangs');
+    assert.equal((await readOf(join(mount.mountpoint, '000002'))).result, 'ok', 'another file');
+    await store.release();
+    await verifyFiles(mount.mountpoint, set);
+  });
+});
+
+test('a source that is gone for good is an error, and the mount ends cleanly', { skip: noMounts }, async () => {
+  await onSlowStore(set, async ({ store, mount }) => {
+    await verifyFiles(mount.mountpoint, { count: 5, size: set.size });
+    process.kill(store.pid, 'SIGKILL');
+    const found = await readOf(join(mount.mountpoint, '000030'));
+    assert.notEqual(found.result, 'ok');
+    assert.notEqual(found.result, 'no answer');
+  });
+});
+
+// S9.2
+test('a full cache disk costs speed, not bytes', { skip: noMounts }, async () => {
+  const source = temporaryDirectory('source');
+  await makeFiles(source, large);
+  const cache = temporaryDirectory('full');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'full', cache]);
+  try {
+    const mount = await mountOverlay({ source, options: ['--cache', cache] });
+    await withWatchdog(mount, 60, async () => {
+      for (const flags of [[], ['--random'], ['--mapped'], []]) await verifyFiles(mount.mountpoint, large, flags);
+    });
+    await mount.unmount();
+  } finally {
+    detach(cache);
+  }
+});
+
+// S9.2
+test('a cache directory deleted under the daemon costs speed, not bytes', { skip: noMounts }, async () => {
+  const source = temporaryDirectory('source');
+  await makeFiles(source, set);
+  const cache = temporaryDirectory('cache');
+  const mount = await mountOverlay({ source, options: ['--cache', cache] });
+  await withWatchdog(mount, 60, async () => {
+    await verifyFiles(mount.mountpoint, { count: 20, size: set.size });
+    rmSync(cache, { recursive: true });
+    for (const flags of [[], ['--random'], ['--mapped']]) await verifyFiles(mount.mountpoint, set, flags);
+  });
+  await mount.unmount();
+});
