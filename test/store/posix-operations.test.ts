@@ -157,6 +157,30 @@ for (const speed of SPEEDS) {
     store.close(taken);
   });
 
+  test(`${speed}: what is asked of an open file outlives its close, and meets no other file`, async (t) => {
+    const root = temporaryDirectory(t);
+    for (const name of ['f', 'other']) fs.writeFileSync(join(root, name), name, { mode: 0o600 });
+    const store = await storeOver(t, root, { speed });
+    const [node, other] = [await walk(store, 'f'), await walk(store, 'other')];
+    for (let round = 0; round < 20; round++) {
+      const file = await value(store.open(node, O_RDWR));
+      const described = Array.from({ length: 8 }, () => store.attributes(node, file));
+      const changed = store.change(node, { size: round, mode: 0o640 }, file);
+      const listed = store.listXattr(node, file);
+      store.close(file);
+      const taken = await value(store.open(other, O_RDWR)); // would get the number of a descriptor closed too early
+      const inodes = await Promise.all(described.map(async (one) => (await value(one)).ino));
+      assert.deepEqual(new Set(inodes.map(Number)), new Set([node.id]));
+      assert.equal((await value(changed)).size, round);
+      await value(listed);
+      store.close(taken);
+    }
+    assert.deepEqual(
+      [fs.statSync(join(root, 'other')).size, fs.statSync(join(root, 'other')).mode & 0o777],
+      [5, 0o600],
+    );
+  });
+
   test(`${speed}: open refuses what is no regular file, and never waits for a FIFO`, async (t) => {
     const root = temporaryDirectory(t);
     fs.mkdirSync(join(root, 'd'));

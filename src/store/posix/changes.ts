@@ -42,8 +42,8 @@ export class Changes {
 
   /** Runs steps with a descriptor of the file: the open file's, else an O_PATH one. */
   #on<T>(node: PosixNode, file: PosixFile | undefined, steps: (fd: number) => Steps<T>): Reply<T> {
-    const { runner } = this.#context;
-    return file ? runner.run(steps(file.fd)) : runner.run(this.#context.withNode(node, steps));
+    const context = this.#context;
+    return context.runner.run(file ? context.withFile(file, steps) : context.withNode(node, steps));
   }
 
   /**

@@ -4,6 +4,7 @@ import * as sys from '../../sys/libc.ts';
 import type { Attributes } from '../attributes.ts';
 import type { Found } from '../store.ts';
 import type { Descriptors } from './descriptors.ts';
+import type { PosixFile } from './file.ts';
 import { AT_EMPTY_PATH, STAT_NAME } from './flags.ts';
 import type { PosixNode } from './node.ts';
 import { NO_PATH, type StatxBuffers } from './statx.ts';
@@ -72,6 +73,35 @@ export class Context {
     } finally {
       this.descriptors.drop(directory);
     }
+  }
+
+  /** Runs steps with an open file's descriptor, which stays open until they end even when the file is closed meanwhile. */
+  *withFile<T>(file: PosixFile, steps: (fd: number) => Steps<T>): Steps<T> {
+    if (file.fd < 0) return -Errno.EBADF;
+    file.uses++;
+    try {
+      return yield* steps(file.fd);
+    } finally {
+      this.used(file);
+    }
+  }
+
+  /** Ends one use of a file; the last use of one that was closed meanwhile closes its descriptor. */
+  used(file: PosixFile): void {
+    file.uses--;
+    if (file.uses === 0 && file.closing) this.close(file);
+  }
+
+  /** Closes a file, now or after its last use. */
+  close(file: PosixFile): void {
+    if (file.uses > 0) {
+      file.closing = true;
+      return;
+    }
+    const { fd } = file;
+    if (fd < 0) return;
+    file.fd = -1;
+    this.runner.close(fd);
   }
 
   /** Runs steps with a verified O_PATH descriptor of a node of any type held. */

@@ -130,14 +130,7 @@ export class Files {
   }
 
   close(file: PosixFile): void {
-    if (file.uses > 0) {
-      file.closing = true;
-      return;
-    }
-    const fd = file.fd;
-    if (fd < 0) return;
-    file.fd = -1;
-    this.#context.runner.close(fd);
+    this.#context.close(file);
   }
 
   /**
@@ -176,7 +169,7 @@ export class Files {
       if (count <= 0) break;
       done += count;
     }
-    this.#used(file);
+    this.#context.used(file);
     return done;
   }
 
@@ -226,7 +219,7 @@ export class Files {
       const call = longTrip(sys.copyFileRange, from.fd, offsets[0], to.fd, offsets[1], length, 0);
       return await this.#onPool(from, call);
     } finally {
-      this.#used(to);
+      this.#context.used(to);
     }
   }
 
@@ -235,13 +228,8 @@ export class Files {
     if (file.fd < 0) return -Errno.EBADF;
     file.uses++;
     const result = await this.#context.runner.lane.run(call.call, call.args);
-    this.#used(file);
+    this.#context.used(file);
     return result;
-  }
-
-  #used(file: PosixFile): void {
-    file.uses--;
-    if (file.uses === 0 && file.closing) this.close(file);
   }
 }
 

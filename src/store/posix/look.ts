@@ -63,7 +63,7 @@ export class Look {
 
   *#attributesSteps(node: PosixNode, file: PosixFile | undefined): Steps<Attributes> {
     const context = this.#context;
-    if (file) return yield* context.attributesOf(file.fd);
+    if (file) return yield* context.withFile(file, (fd) => context.attributesOf(fd));
     let failure: number = -Errno.ESTALE;
     for (let i = node.locations.length - 1; i >= 0; i--) {
       const outcome = yield* this.#attributesAt(node, node.locations[i]!);
