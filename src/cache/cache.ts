@@ -29,6 +29,8 @@ export interface ContentSource {
 /** Bytes that came later than the call; `release` gives the buffer back once they were used. */
 export interface ContentBytes {
   bytes: Uint8Array;
+  /** Some of them had to be brought from the source, or were awaited from there. */
+  fetched?: boolean;
   release?: () => void;
 }
 

@@ -150,7 +150,7 @@ export class CacheObject implements CachedContent {
       return count;
     }
     this.#host.miss(count);
-    return { bytes: buffer.bytes.subarray(0, count), release: () => buffer.release() };
+    return { bytes: buffer.bytes.subarray(0, count), fetched: true, release: () => buffer.release() };
   }
 
   async #readFetched(offset: number, end: number, source: ContentSource): Promise<Outcome<ContentBytes>> {
@@ -165,7 +165,7 @@ export class CacheObject implements CachedContent {
       }
       const from = Math.min(offset - only.offset, count);
       const to = Math.min(end - only.offset, count);
-      return { bytes: only.buffer.bytes.subarray(from, to), release: () => only.buffer.release() };
+      return { bytes: only.buffer.bytes.subarray(from, to), fetched: true, release: () => only.buffer.release() };
     }
     return this.#assemble(offset, end, fetches, source);
   }
@@ -182,7 +182,7 @@ export class CacheObject implements CachedContent {
     const outcome = await this.#assembleInto(result, offset, end, fetches);
     for (const fetch of fetches) fetch.buffer.release();
     if (outcome !== undefined && !failed(outcome)) {
-      return { bytes: result.bytes.subarray(0, outcome), release: () => result.release() };
+      return { bytes: result.bytes.subarray(0, outcome), fetched: true, release: () => result.release() };
     }
     result.release();
     return outcome ?? this.#readAround(end - offset, offset, source);

@@ -1,6 +1,7 @@
 /** Puts store, cache and overlay together as the settings say. */
 import { existsSync, lstatSync, mkdirSync, realpathSync, statfsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { Access } from '../access/access.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import type { Settings } from '../config/schema.ts';
@@ -14,6 +15,8 @@ export interface Assembly {
   store: Store;
   cache: Cache | undefined;
   overlay: Overlay;
+  /** Who reads what; undefined with `telemetry=off`. */
+  access: Access | undefined;
   /** What `auto` came to. */
   effective: {
     storeSpeed: SpeedClass;
@@ -50,10 +53,12 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     await store.shutdown();
     throw error;
   }
+  const access = settings.telemetry ? new Access() : undefined;
   const overlay = new Overlay({
     store,
     cache,
     log,
+    observer: access,
     attributesTtlMs,
     negativeTtlMs,
     immutable: settings.immutable,
@@ -69,7 +74,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     negativeTtlMs,
     cache: place === undefined ? 'none' : { directory: place.directory, sizeBytes: cache?.snapshot().sizeBytes ?? 0 },
   };
-  return { store, cache, overlay, effective };
+  return { store, cache, overlay, access, effective };
 }
 
 async function openStore({ source, settings }: DaemonRequest, log: Log): Promise<Store> {

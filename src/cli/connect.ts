@@ -2,7 +2,6 @@
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { MloError } from '../errors.ts';
 import { MountError, mountFuse, Session } from '../fuse/index.ts';
-import type { Overlay } from '../overlay/index.ts';
 import { close } from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Assembly, doesWithoutOpen } from './assemble.ts';
@@ -26,14 +25,14 @@ export interface Connection {
 export async function connectMount(request: DaemonRequest, assembly: Assembly, log: Log): Promise<Connection> {
   return request.settings.transport === 'libfuse'
     ? connectLibfuse(request, assembly, log)
-    : connectKernel(request, assembly.overlay, log);
+    : connectKernel(request, assembly, log);
 }
 
 function allowOther({ settings }: DaemonRequest): boolean {
   return settings['allow-other'] === 'auto' ? process.getuid?.() === 0 : settings['allow-other'];
 }
 
-async function connectKernel(request: DaemonRequest, overlay: Overlay, log: Log): Promise<Connection> {
+async function connectKernel(request: DaemonRequest, { overlay, access }: Assembly, log: Log): Promise<Connection> {
   const { settings, mountpoint, source } = request;
   const mounted = await mountFuse({
     mountpoint,
@@ -49,6 +48,7 @@ async function connectKernel(request: DaemonRequest, overlay: Overlay, log: Log)
     fd: mounted.fd,
     fileSystem: overlay,
     log,
+    observer: access,
     disable: new Set(settings.disable),
     writeback: settings.writeback,
     withoutOpen: doesWithoutOpen(settings),

@@ -133,6 +133,11 @@ export const settingsSchema = z.strictObject({
       'Users other than the one who mounts may enter. `auto`: on for root, off otherwise (an ordinary user needs ' +
       '`user_allow_other` in `/etc/fuse.conf`).',
   }),
+  telemetry: described(toggle, {
+    value: '',
+    fallback: 'on',
+    about: 'Who reads what and who waits is counted, for `stats`. Off: to measure what that costs.',
+  }),
   disable: described(z.array(z.enum(switchableCapabilities)), {
     value: 'CAPABILITY',
     fallback: '',

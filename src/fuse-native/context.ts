@@ -26,6 +26,9 @@ export class Context {
     gid: process.getegid?.() ?? 0,
     pid: 0,
     supplementaryGroup: -1,
+    get askedMs() {
+      return performance.now();
+    },
   };
   /** Handles whose file was replaced while they were open. */
   staleHandles = 0;

@@ -27,6 +27,8 @@ export interface Ticket {
   node: number;
   /** Bytes of payload it asked for, where it had a say. */
   asked: number;
+  /** When it arrived (monotonic ms), where somebody observes. */
+  askedMs: number;
 }
 
 /** The kernel takes error numbers of this range only. */

@@ -7,8 +7,9 @@
  * Nothing that a frame holds makes `dispatch` throw, and a request that wants a reply gets exactly one.
  */
 import type { FileSystem } from '../overlay/filesystem.ts';
-import { Errno, type Failure, type Outcome } from '../sys/errno.ts';
+import { Errno, type Failure, failed, type Outcome } from '../sys/errno.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { RequestObserver } from '../telemetry/requests.ts';
 import { OPCODE_COUNT, Opcode } from './abi.ts';
 import { Answerer, type Ticket, type Transport } from './answer.ts';
 import { BODY, isExact, PAYLOAD, readU64 } from './codec.ts';
@@ -39,6 +40,7 @@ export interface DispatcherOptions {
   /** The longest payload of a reply. */
   maxPayload: number;
   wantsToEnd?: (thread: number) => boolean;
+  observer?: RequestObserver | undefined;
 }
 
 const KEPT_DIRECTORY_REPLIES = 2;
@@ -52,12 +54,21 @@ export class Dispatcher implements Context {
 
   readonly #transport: Transport;
   readonly #events: ConnectionEvents;
+  readonly #observer: RequestObserver | undefined;
   readonly #frames: FramePool;
   readonly #answerer: Answerer;
   readonly #late: LateReplies;
   readonly #directories: DirectoryReply[] = [];
   /** Of the request in hand; reused, so that answering at once allocates nothing. */
-  readonly #ticket: Ticket = { operation: operations[0]!, opcode: 0, uniqueLow: 0, uniqueHigh: 0, node: 0, asked: 0 };
+  readonly #ticket: Ticket = {
+    operation: operations[0]!,
+    opcode: 0,
+    uniqueLow: 0,
+    uniqueHigh: 0,
+    node: 0,
+    asked: 0,
+    askedMs: 0,
+  };
 
   constructor(options: DispatcherOptions) {
     this.fileSystem = options.fileSystem;
@@ -65,6 +76,7 @@ export class Dispatcher implements Context {
     this.request = new Request(options.frames.take());
     this.#transport = options.transport;
     this.#events = options.events;
+    this.#observer = options.observer;
     this.#frames = options.frames;
     this.#answerer = new Answerer(this, options.transport, this.counters, options.log);
     this.#late = new LateReplies(
@@ -73,6 +85,7 @@ export class Dispatcher implements Context {
       this.counters,
       options.frames,
       options.wantsToEnd ?? wantsToEnd,
+      options.observer,
     );
   }
 
@@ -135,14 +148,26 @@ export class Dispatcher implements Context {
       this.#answerer.fail(ticket, unfit);
       return;
     }
+    const observer = this.#observer;
+    if (observer !== undefined) {
+      const nowMs = performance.now();
+      ticket.askedMs = nowMs;
+      request.caller.askedMs = nowMs;
+      observer.asked(request.caller.pid, opcode, nowMs);
+    }
     try {
       ticket.asked = operation.asked(request);
       const outcome = operation.call(this, request);
-      if (outcome instanceof Promise) this.#later(ticket, outcome);
-      else this.#answerer.answer(ticket, outcome);
+      if (outcome instanceof Promise) {
+        this.#later(ticket, outcome);
+        return;
+      }
+      this.#answerer.answer(ticket, outcome);
+      observer?.answered(request.caller.pid, opcode, ticket.askedMs, performance.now(), failed(outcome));
     } catch (error) {
       this.#answerer.defect(opcode, 'an operation threw', error);
       this.#answerer.fail(ticket, -Errno.EIO);
+      observer?.answered(request.caller.pid, opcode, ticket.askedMs, performance.now(), true);
     }
   }
 

@@ -6,6 +6,7 @@
  */
 import type { FileSystem, LateBytes } from '../overlay/filesystem.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import type { RequestObserver } from '../telemetry/requests.ts';
 import type { Answerer, Ticket } from './answer.ts';
 import type { Counters } from './counters.ts';
 import type { FramePool } from './frame-pool.ts';
@@ -34,6 +35,7 @@ export class LateReplies {
   readonly #counters: Counters;
   readonly #frames: FramePool;
   readonly #wantsToEnd: (thread: number) => boolean;
+  readonly #observer: RequestObserver | undefined;
   readonly #pending = new Map<number, Pending>();
   readonly #interrupted = new Set<Pending>();
   #recheck: NodeJS.Timeout | undefined;
@@ -44,12 +46,14 @@ export class LateReplies {
     counters: Counters,
     frames: FramePool,
     wantsToEnd: (thread: number) => boolean,
+    observer?: RequestObserver,
   ) {
     this.#fileSystem = fileSystem;
     this.#answerer = answerer;
     this.#counters = counters;
     this.#frames = frames;
     this.#wantsToEnd = wantsToEnd;
+    this.#observer = observer;
   }
 
   get size(): number {
@@ -112,6 +116,7 @@ export class LateReplies {
       answerer.defect(opcode, 'a late reply could not be encoded', error);
       if (!pending.answered) answerer.fail(pending, -Errno.EIO);
     }
+    if (!pending.answered) this.#observed(pending, failed(outcome));
     try {
       late?.release?.();
     } catch (error) {
@@ -125,6 +130,11 @@ export class LateReplies {
     this.#interrupted.delete(pending);
     this.#counters.interrupted++;
     this.#answerer.fail(pending, -Errno.EINTR);
+    this.#observed(pending, true);
+  }
+
+  #observed({ thread, opcode, askedMs }: Pending, failure: boolean): void {
+    this.#observer?.answered(thread, opcode, askedMs, performance.now(), failure);
   }
 
   #lookAgain(): void {

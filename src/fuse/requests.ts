@@ -42,7 +42,7 @@ export class Request {
   end = 0;
   /** Offset behind the last name that was taken. */
   cursor = 0;
-  readonly caller: Caller = { uid: 0, gid: 0, pid: 0, supplementaryGroup: NO_GROUP };
+  readonly caller: Caller = { uid: 0, gid: 0, pid: 0, supplementaryGroup: NO_GROUP, askedMs: 0 };
 
   constructor(frame: Frame) {
     this.frame = frame;

@@ -11,6 +11,7 @@ import type { FileSystem } from '../overlay/filesystem.ts';
 import { Errno, errnoName } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { RequestObserver } from '../telemetry/requests.ts';
 import { KERNEL_MAJOR } from './abi.ts';
 import type { Transport } from './answer.ts';
 import { BODY, PAYLOAD } from './codec.ts';
@@ -41,6 +42,8 @@ export interface SessionOptions {
   maxReadBytes?: number;
   /** 2 unless said; 1 where another stacked file system shall be mounted on top. */
   maxStackDepth?: number;
+  /** Told of every request. */
+  observer?: RequestObserver | undefined;
 }
 
 export interface SessionEnd {
@@ -95,6 +98,7 @@ export class Session implements Transport, ConnectionEvents {
       frames: new FramePool(this.#frameSize),
       log: options.log,
       maxPayload: this.#maxTransfer,
+      observer: options.observer,
     });
     this.#notifier = new Notifier(options.fd, options.log, this.#dispatcher.counters);
     this.#waiter = new Waiter(options.fd);

@@ -1,4 +1,5 @@
 /** What every operation of the overlay works on. One thread owns all of it. */
+import type { AccessObserver } from '../access/observer.ts';
 import type { Cache } from '../cache/cache.ts';
 import { type Attributes, isRegular } from '../store/attributes.ts';
 import type { FileId, Found, Identity, Store } from '../store/store.ts';
@@ -18,6 +19,8 @@ export interface OverlayOptions {
   /** Undefined: nothing is cached on disk; reads go to the source. */
   cache: Cache | undefined;
   log: Log;
+  /** Told of every open, read and write. */
+  observer?: AccessObserver | undefined;
   /** How long attributes and names may be believed without asking the store (the lease), in milliseconds. */
   attributesTtlMs: number;
   /** How long the kernel may believe that a name does not exist, in milliseconds. */
@@ -87,6 +90,7 @@ export class Core {
   readonly store: Store;
   readonly cache: Cache | undefined;
   readonly log: Log;
+  readonly observer: AccessObserver | undefined;
   readonly ttlMs: number;
   readonly negativeTtlMs: number;
   readonly immutable: boolean;
@@ -110,6 +114,7 @@ export class Core {
     this.store = options.store;
     this.cache = options.cache;
     this.log = options.log;
+    this.observer = options.observer;
     this.immutable = options.immutable ?? false;
     this.ttlMs = this.immutable ? FOREVER_MS : options.attributesTtlMs;
     this.negativeTtlMs = this.immutable ? FOREVER_MS : (options.negativeTtlMs ?? 0);

@@ -26,6 +26,8 @@ export interface Caller {
   pid: number;
   /** A supplementary group of the caller that equals the parent directory's group; -1 for none (creations only). */
   supplementaryGroup: number;
+  /** When the request arrived (monotonic ms); 0 where nobody observes it. */
+  askedMs: number;
 }
 
 export interface Entry {
@@ -84,6 +86,8 @@ export interface SetAttributes extends AttributeChanges {
  */
 export interface LateBytes {
   bytes: Uint8Array;
+  /** They had to be brought from the source. */
+  fetched?: boolean;
   release?: () => void;
 }
 

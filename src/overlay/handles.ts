@@ -1,10 +1,11 @@
 /** Open files and directories, by the number the kernel knows them by. */
+import type { AccessedHandle, Way } from '../access/observer.ts';
 import type { DirectoryEntry, Found, StoreFile } from '../store/store.ts';
 import type { Reply } from '../sys/errno.ts';
 import type { HandleId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
 
-export interface FileHandle {
+export interface FileHandle extends AccessedHandle {
   readonly id: HandleId;
   readonly inode: Inode;
   /** As open(2), without O_CREAT and O_EXCL. */
@@ -14,10 +15,8 @@ export interface FileHandle {
   /** This handle holds a use of the inode's shared source. */
   usesSource: boolean;
   readonly way: Way;
+  observed: object | undefined;
 }
-
-/** What serves a handle's reads: the kernel from the source or from a tier's object, or the daemon from either. */
-export type Way = 'source' | 'source-passthrough' | 'tier' | 'tier-passthrough';
 
 /** A lookup for readdirplus, and when it was asked for (monotonic ms). */
 export interface LookupAhead {

@@ -5,6 +5,7 @@
  * moved on to other content while somebody holds the old: the inode is *superseded*, and whoever looks the name up next
  * gets a new nodeid with the same st_ino. Holders of the old one keep its bytes.
  */
+import type { AccessedFile } from '../access/observer.ts';
 import type { CachedContent } from '../cache/cache.ts';
 import type { Attributes } from '../store/attributes.ts';
 import type { Store, StoreFile, StoreNode, Version } from '../store/store.ts';
@@ -31,7 +32,7 @@ export interface SharedSource {
   users: number;
 }
 
-export class Inode {
+export class Inode implements AccessedFile {
   readonly nodeId: NodeId;
   readonly node: StoreNode;
   /** How often the kernel was told of this nodeid and has not forgotten it. */
@@ -78,6 +79,8 @@ export class Inode {
   content: CachedContent | undefined;
   readonly source: SharedSource = { file: undefined, opening: undefined, users: 0 };
 
+  observed: object | undefined;
+
   #contentSource: InodeContentSource | undefined;
   #fileKey: string | undefined;
 
@@ -94,6 +97,10 @@ export class Inode {
   get fileKey(): string {
     this.#fileKey ??= String(this.node.id);
     return this.#fileKey;
+  }
+
+  path(): string {
+    return this.node.path();
   }
 
   /** Where the cache reads what it lacks of this content. */

@@ -10,13 +10,14 @@
  * INVARIANT: an inode is never open in the cached I/O mode and in passthrough at once, and has one backing file at most:
  * the kernel answers EIO otherwise. Where that cannot be had, the inode is superseded and OPEN says ESTALE.
  */
+import type { Way } from '../access/observer.ts';
 import type { CachedContent } from '../cache/cache.ts';
 import { isRegular } from '../store/attributes.ts';
 import type { StoreFile } from '../store/store.ts';
 import { andThen, Errno, failed, type Outcome, type Reply, settle } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Caller, Created, HandleId, NodeId, Opened } from './filesystem.ts';
-import type { FileHandle, Way } from './handles.ts';
+import type { FileHandle } from './handles.ts';
 import type { Backing, Inode } from './inode.ts';
 import { clearSuidSgid } from './write.ts';
 
@@ -36,7 +37,17 @@ export function mayWrite(flags: number): boolean {
   return (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
 }
 
-export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean): Reply<Opened> {
+export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean, caller: Caller): Reply<Opened> {
+  const { observer } = core;
+  if (observer === undefined) return openUnseen(core, node, flags, clearSuid);
+  const { pid, askedMs } = caller; // the object is reused
+  return andThen(openUnseen(core, node, flags, clearSuid), (opened) => {
+    observer.opened(core.files.get(opened.handle)!, pid, opened.keepCache, askedMs);
+    return opened;
+  });
+}
+
+function openUnseen(core: Core, node: NodeId, flags: number, clearSuid: boolean): Reply<Opened> {
   const inode = core.inode(node);
   if (inode === undefined) return -Errno.ESTALE;
   core.counters.opens++;
@@ -289,7 +300,15 @@ function addHandle(
   backingId: number,
   keepCache: boolean,
 ): Opened {
-  const handle: FileHandle = core.files.add({ id: core.files.nextId(), inode, flags, file, usesSource, way });
+  const handle: FileHandle = core.files.add({
+    id: core.files.nextId(),
+    inode,
+    flags,
+    file,
+    usesSource,
+    way,
+    observed: undefined,
+  });
   if (file !== undefined) inode.addWriter(file);
   return {
     handle: handle.id,
@@ -314,6 +333,7 @@ export function create(
   if (directory === undefined) return -Errno.ESTALE;
   if (core.readOnly) return -Errno.EROFS;
   const excl = flags & O_EXCL;
+  const { pid, askedMs } = caller;
   const identity = core.identity(caller, umask);
   const made = core.store.create(directory.node, name, mode, writerFlags(core, flags) | excl, identity);
   return andThen(made, ({ found, file }) => {
@@ -324,7 +344,7 @@ export function create(
       core.reap(inode);
       return -Errno.EEXIST;
     }
-    return created(core, inode, flags, file);
+    return created(core, inode, flags, file, pid, askedMs);
   });
 }
 
@@ -339,17 +359,25 @@ export function tmpfile(
   const directory = core.inode(parent);
   if (directory === undefined) return -Errno.ESTALE;
   if (core.readOnly) return -Errno.EROFS;
+  const { pid, askedMs } = caller;
   const identity = core.identity(caller, umask);
   const made = core.store.createUnnamed(directory.node, mode, writerFlags(core, flags), identity);
   return andThen(made, ({ found, file, node }) => {
     const inode = core.inodes.addNode(node, found, core.nowMs());
     inode.unlinked = true;
-    return created(core, inode, flags, file);
+    return created(core, inode, flags, file, pid, askedMs);
   });
 }
 
 /** A file just made or found by CREATE, with the descriptor that came with it, which a reader may hold too. */
-function created(core: Core, inode: Inode, flags: number, file: StoreFile): Outcome<Created> {
+function created(
+  core: Core,
+  inode: Inode,
+  flags: number,
+  file: StoreFile,
+  thread: number,
+  askedMs: number,
+): Outcome<Created> {
   if (barred(inode)) {
     core.store.close(file); // it existed, and readers hold the cached object: the kernel looks again and opens it
     core.supersedeForWriter(inode);
@@ -361,12 +389,14 @@ function created(core: Core, inode: Inode, flags: number, file: StoreFile): Outc
   const entry = core.entry(inode); // as it was found just now: what follows is the kernel's own doing
   const opened = addWriter(core, inode, flags, file);
   if (inode.changesUnseen) entry.attributesTtlMs = 0;
+  core.observer?.opened(core.files.get(opened.handle)!, thread, false, askedMs);
   return { entry, opened };
 }
 
 export function release(core: Core, id: HandleId): void {
   const handle = core.files.take(id);
   if (handle === undefined) return;
+  core.observer?.released(handle);
   const { inode } = handle;
   if (handle.way === 'tier-passthrough' || handle.way === 'source-passthrough') {
     inode.passthroughOpens--;

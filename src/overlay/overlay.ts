@@ -91,8 +91,8 @@ export class Overlay implements FileSystem {
     return names.rename(this.#core, parent, name, newParent, newName, flags);
   }
 
-  open(node: NodeId, flags: number, clearSuidSgid: boolean): Reply<Opened> {
-    return opening.open(this.#core, node, flags, clearSuidSgid);
+  open(node: NodeId, flags: number, clearSuidSgid: boolean, caller: Caller): Reply<Opened> {
+    return opening.open(this.#core, node, flags, clearSuidSgid, caller);
   }
 
   create(parent: NodeId, name: string, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
@@ -109,13 +109,21 @@ export class Overlay implements FileSystem {
     offset: number,
     size: number,
     into: Uint8Array,
+    caller: Caller,
   ): number | Promise<number | LateBytes> {
-    if (handle === 0 && this.#core.withoutOpen) return this.#standing.read(node, offset, size, into);
-    return read(this.#core, handle, offset, size, into);
+    if (handle === 0 && this.#core.withoutOpen) return this.#standing.read(node, offset, size, into, caller);
+    return read(this.#core, handle, offset, size, into, caller);
   }
 
-  write(_node: NodeId, handle: HandleId, offset: number, data: Uint8Array, clearSuidSgid: boolean): Reply<number> {
-    return writing.write(this.#core, handle, offset, data, clearSuidSgid);
+  write(
+    _node: NodeId,
+    handle: HandleId,
+    offset: number,
+    data: Uint8Array,
+    clearSuidSgid: boolean,
+    caller: Caller,
+  ): Reply<number> {
+    return writing.write(this.#core, handle, offset, data, clearSuidSgid, caller);
   }
 
   flush(_node: NodeId, handle: HandleId): Reply<0> {

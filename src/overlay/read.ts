@@ -2,10 +2,11 @@
  * READ, where the daemon serves it. What is in memory is answered in the same turn of the session's loop, straight into
  * the reply; everything else comes later, in a buffer of its own.
  */
+import { From } from '../access/observer.ts';
 import type { StoreFile } from '../store/store.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { Core } from './core.ts';
-import type { HandleId, LateBytes } from './filesystem.ts';
+import type { Caller, HandleId, LateBytes } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
 import { ReadBuffers } from './read-buffers.ts';
 
@@ -17,11 +18,14 @@ export function read(
   offset: number,
   size: number,
   into: Uint8Array,
+  caller: Caller,
 ): number | Promise<number | LateBytes> {
   const handle = core.files.get(id);
   if (handle === undefined) return -Errno.EBADF;
   core.counters.reads++;
+  const { observer } = core;
   const { inode } = handle;
+  observer?.reading(handle, caller.pid, offset, size, caller.askedMs);
   const content = handle.file === undefined ? inode.content : undefined;
   const file = handle.file ?? inode.source.file;
   let count = -Errno.EAGAIN;
@@ -32,9 +36,10 @@ export function read(
       core.counters.readsInline++;
       core.counters.readBytes += count;
     } else core.counters.readErrors++;
+    observer?.read(handle, caller.pid, offset, count, content === undefined ? From.STORE : From.TIER, caller.askedMs);
     return count;
   }
-  return readLater(core, handle, offset, size);
+  return readLater(core, handle, offset, size, caller);
 }
 
 export async function readLater(
@@ -42,7 +47,9 @@ export async function readLater(
   handle: FileHandle,
   offset: number,
   size: number,
+  caller: Caller,
 ): Promise<number | LateBytes> {
+  const { pid, askedMs } = caller; // the object is reused
   const { inode } = handle;
   core.counters.readsLate++;
   const content = handle.file === undefined ? inode.content : undefined;
@@ -50,8 +57,11 @@ export async function readLater(
     content !== undefined
       ? await content.read(size, offset, inode.contentSource(core.store, core.sources))
       : await readSource(core, handle, offset, size);
-  if (failed(outcome)) core.counters.readErrors++;
-  else core.counters.readBytes += (outcome as LateBytes).bytes.length;
+  const count = failed(outcome) ? outcome : (outcome as LateBytes).bytes.length;
+  if (count < 0) core.counters.readErrors++;
+  else core.counters.readBytes += count;
+  const from = content !== undefined && (outcome as LateBytes).fetched !== true ? From.TIER : From.STORE;
+  core.observer?.read(handle, pid, offset, count, from, askedMs);
   return outcome;
 }
 

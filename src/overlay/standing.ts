@@ -7,7 +7,7 @@
  */
 import { andThen, Errno, failed } from '../sys/errno.ts';
 import type { Core } from './core.ts';
-import type { LateBytes, NodeId } from './filesystem.ts';
+import type { Caller, LateBytes, NodeId } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
 import type { Inode } from './inode.ts';
 import { openForReading, release } from './open.ts';
@@ -26,22 +26,33 @@ export class StandingHandles {
     this.#core = core;
   }
 
-  read(node: NodeId, offset: number, size: number, into: Uint8Array): number | Promise<number | LateBytes> {
+  read(
+    node: NodeId,
+    offset: number,
+    size: number,
+    into: Uint8Array,
+    caller: Caller,
+  ): number | Promise<number | LateBytes> {
     const core = this.#core;
     const inode = core.inode(node);
     if (inode === undefined) return -Errno.ESTALE;
     if (inode.standing !== 0) {
       this.#use(inode);
-      return read(core, inode.standing, offset, size, into);
+      return read(core, inode.standing, offset, size, into, caller);
     }
     const opened = andThen(openForReading(core, inode, O_RDONLY), ({ handle }) => this.#stand(inode, handle));
-    if (opened instanceof Promise) return this.#readOpened(opened, offset, size);
-    return failed(opened) ? opened : read(core, (opened as FileHandle).id, offset, size, into);
+    if (opened instanceof Promise) return this.#readOpened(opened, offset, size, { ...caller });
+    return failed(opened) ? opened : read(core, (opened as FileHandle).id, offset, size, into, caller);
   }
 
-  async #readOpened(opening: Promise<number | FileHandle>, offset: number, size: number): Promise<number | LateBytes> {
+  async #readOpened(
+    opening: Promise<number | FileHandle>,
+    offset: number,
+    size: number,
+    caller: Caller,
+  ): Promise<number | LateBytes> {
     const opened = await opening;
-    return typeof opened === 'number' ? opened : readLater(this.#core, opened, offset, size);
+    return typeof opened === 'number' ? opened : readLater(this.#core, opened, offset, size, caller);
   }
 
   /** Takes a handle just opened as the standing one; another READ may have been quicker. */

@@ -11,15 +11,30 @@ const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
 const SEEK_DATA = 3;
 
-export function write(core: Core, id: HandleId, offset: number, data: Uint8Array, clearSuid: boolean): Reply<number> {
+export function write(
+  core: Core,
+  id: HandleId,
+  offset: number,
+  data: Uint8Array,
+  clearSuid: boolean,
+  caller: Caller,
+): Reply<number> {
   const handle = core.files.get(id);
   if (handle?.file === undefined) return -Errno.EBADF;
   const { inode, file } = handle;
   core.counters.writes++;
   core.counters.writeBytes += data.length;
   inode.touch();
-  if (!clearSuid) return core.store.write(file, data, offset);
-  return settle(clearSuidSgid(core, inode, file), () => core.store.write(file, data, offset));
+  const written = clearSuid
+    ? settle(clearSuidSgid(core, inode, file), () => core.store.write(file, data, offset))
+    : core.store.write(file, data, offset);
+  const { observer } = core;
+  if (observer === undefined) return written;
+  const { pid, askedMs } = caller; // the object is reused
+  return settle(written, (count) => {
+    observer.wrote(handle, pid, offset, count, askedMs);
+    return count;
+  });
 }
 
 /** The mode without the bits a write by another user takes away (set-group-id only where it is executable, as the VFS does). */

@@ -20,6 +20,8 @@ export interface StoreNode {
   readonly id: FileId;
   /** Tells successive files with a reused id apart (birth time and type); '' where the store cannot tell. */
   readonly birth: string;
+  /** Below the store's root, where it was seen last; '' for the root and for what has no name any more. */
+  path(): string;
 }
 
 export interface Found {

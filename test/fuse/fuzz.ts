@@ -192,7 +192,13 @@ class Fuzzer {
       later: () => this.#later.now,
     });
     fileSystem.addFile('a', 'x'.repeat(1000)); // node 2
-    void fileSystem.symlink(1, 's', Buffer.from('target'), { uid: 0, gid: 0, pid: 0, supplementaryGroup: -1 }); // node 3
+    void fileSystem.symlink(1, 's', Buffer.from('target'), {
+      uid: 0,
+      gid: 0,
+      pid: 0,
+      supplementaryGroup: -1,
+      askedMs: 0,
+    }); // node 3
     const dispatcher = new Dispatcher({
       fileSystem,
       transport: this.#checker,

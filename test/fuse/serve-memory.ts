@@ -50,7 +50,13 @@ const fileSystem = new TestFileSystem({ ttlMs: 1000, later: (operation) => mount
 fileSystem.addFile('hello', 'hello, world\n');
 fileSystem.addFile('backed', 'x'.repeat(1000));
 fileSystem.backed = fileSystem.root.children.get('backed')?.node ?? 0;
-void fileSystem.symlink(ROOT, 'hang', Buffer.from('nowhere'), { uid: 0, gid: 0, pid: 0, supplementaryGroup: -1 });
+void fileSystem.symlink(ROOT, 'hang', Buffer.from('nowhere'), {
+  uid: 0,
+  gid: 0,
+  pid: 0,
+  supplementaryGroup: -1,
+  askedMs: 0,
+});
 fileSystem.hanging = fileSystem.root.children.get('hang')?.node ?? 0;
 fileSystem.forget(fileSystem.hanging, 1);
 const say = (message: object): void => console.log(JSON.stringify(message));

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { run } from '../support/run.ts';
-import { detach, withWatchdog } from '../support/watchdog.ts';
+import { abortConnection, detach, withWatchdog } from '../support/watchdog.ts';
 import { runProgram } from './programs.ts';
 
 const seconds = Number(process.env.MLO_SWAP_SECONDS ?? 10);
@@ -28,10 +28,18 @@ async function prepared(): Promise<string> {
   return join(top, 'tree');
 }
 
-async function attack(top: string, mountpoint: string, length: number): Promise<Report> {
-  const done = await runProgram('swap.py', ['attack', top, mountpoint, length, USER], { seconds: length + 30 });
+/** Undefined: the programs did not come to an end. */
+async function attacked(top: string, mountpoint: string, length: number, grace: number): Promise<Report | undefined> {
+  const done = await runProgram('swap.py', ['attack', top, mountpoint, length, USER], { seconds: length + grace });
+  if (done.status === 124) return undefined;
   assert.ok(done.stdout.startsWith('{'), `status ${done.status}: ${done.stdout}${done.stderr}`);
   return JSON.parse(done.stdout) as Report;
+}
+
+async function attack(top: string, mountpoint: string, length: number): Promise<Report> {
+  const report = await attacked(top, mountpoint, length, 30);
+  assert.ok(report, `no end of the attack within ${length + 30} s`);
+  return report;
 }
 
 for (const [name, options, length] of [
@@ -62,17 +70,24 @@ for (const [name, options, length] of [
 /** bindfs hands paths to the kernel as they are, as root: what the attack is made for. */
 const bindfs = existsSync('/usr/bin/bindfs') ? false : 'bindfs is not installed';
 
-test('the same attack leads a naive resolver outside', { skip: noMounts || bindfs }, async () => {
-  const top = await prepared();
-  const mountpoint = join(top, 'naive');
-  mkdirSync(mountpoint);
-  execFileSync('/usr/bin/bindfs', ['-o', 'allow_other,default_permissions', join(top, 'source'), mountpoint]);
-  try {
-    const report = await withWatchdog({ mountpoint }, 60, () => attack(top, mountpoint, 4));
-    const text = report.wrong.join('\n');
-    assert.match(text, /outside/, `only this was found wrong: ${text}`);
-  } finally {
-    await run('umount', [mountpoint]);
-    detach(mountpoint);
+test('the same attack leads a naive resolver outside', { skip: noMounts || bindfs }, async (t) => {
+  // Now and then bindfs hangs under this attack, which proves nothing either way: a fresh one is attacked then.
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    const top = await prepared();
+    const mountpoint = join(top, 'naive');
+    mkdirSync(mountpoint);
+    execFileSync('/usr/bin/bindfs', ['-o', 'allow_other,default_permissions', join(top, 'source'), mountpoint]);
+    try {
+      const report = await withWatchdog({ mountpoint }, 40, () => attacked(top, mountpoint, 4, 10));
+      if (report === undefined) continue;
+      const text = report.wrong.join('\n');
+      assert.match(text, /outside/, `only this was found wrong: ${text}`);
+      return;
+    } finally {
+      await run('umount', [mountpoint], { seconds: 5 });
+      abortConnection(mountpoint); // where it hangs: its users end then, and bindfs itself
+      detach(mountpoint);
+    }
   }
+  t.skip('bindfs hung three times');
 });

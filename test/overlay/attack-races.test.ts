@@ -14,7 +14,7 @@ import { Gates } from '../support/gated-store.ts';
 import { type KernelFile, KernelModel } from '../support/kernel-model.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC, O_APPEND } = fs.constants;
-const CALLER: Caller = { uid: 0, gid: 0, pid: process.pid, supplementaryGroup: -1 };
+const CALLER: Caller = { uid: 0, gid: 0, pid: process.pid, supplementaryGroup: -1, askedMs: 0 };
 const workspace = fs.mkdtempSync(path.join(os.tmpdir(), 'mlo-races-'));
 after(() => fs.rmSync(workspace, { recursive: true, force: true }));
 let serial = 0;
@@ -118,8 +118,8 @@ test('a listing that goes on after a file was written tells its new size', async
   const entries = await listSlowly(overlay, async () => {
     for (const name of names) {
       const { node } = await find(name);
-      const { handle } = await opened(overlay.open(node, O_WRONLY, false));
-      assert.equal(await overlay.write(node, handle, 0, Buffer.from('much longer'), false), 11);
+      const { handle } = await opened(overlay.open(node, O_WRONLY, false, CALLER));
+      assert.equal(await overlay.write(node, handle, 0, Buffer.from('much longer'), false, CALLER), 11);
       overlay.release(node, handle);
     }
   });
@@ -180,16 +180,16 @@ test('a file that is being truncated by an open is not taken for replaced by oth
   fs.writeFileSync(path.join(source, 'a'), 'x'.repeat(5000));
   await pause(5);
   const { node } = await find('a');
-  await opened(overlay.open(node, O_RDONLY, false)); // its reader holds a cached object
+  await opened(overlay.open(node, O_RDONLY, false, CALLER)); // its reader holds a cached object
   gates.hold('attributes'); // asked for set-user-id bits: by then the file is empty
-  const writer = overlay.open(node, O_WRONLY | O_TRUNC, true);
+  const writer = overlay.open(node, O_WRONLY | O_TRUNC, true, CALLER);
   await until('truncated', () => gates.waiting('attributes') === 1);
   await pause(5);
   await find('a');
   gates.letGo('attributes');
   const { handle } = await opened(writer);
   assert.equal(overlay.snapshot().superseded, 0);
-  await overlay.write(node, handle, 0, Buffer.from('new'), false);
+  await overlay.write(node, handle, 0, Buffer.from('new'), false, CALLER);
   assert.equal(await sizeOf(overlay, node), 3);
 });
 
@@ -198,11 +198,11 @@ test('fstat of a file that is written to tells its size, though its name leads e
     const { source, overlay, find } = await stage({ speed, passthrough: false, attributesTtlMs: 0 });
     fs.writeFileSync(path.join(source, 'a'), 'old');
     const { node } = await find('a');
-    const { handle } = await opened(overlay.open(node, O_RDWR, false));
+    const { handle } = await opened(overlay.open(node, O_RDWR, false, CALLER));
     fs.writeFileSync(path.join(source, 'b'), 'another file');
     fs.renameSync(path.join(source, 'b'), path.join(source, 'a'));
     assert.equal(await sizeOf(overlay, node), 3);
-    await overlay.write(node, handle, 3, Buffer.from('er'), false);
+    await overlay.write(node, handle, 3, Buffer.from('er'), false, CALLER);
     assert.equal(await sizeOf(overlay, node), 5, speed);
     assert.notEqual((await find('a')).node, node);
     overlay.release(node, handle);
@@ -223,10 +223,10 @@ for (const speed of ['inline', 'pooled'] as const) {
     }
     assert.notEqual(reader?.backingFd, undefined, 'the reader has the cached object');
     const first = (await find('a')).node;
-    assert.equal(await overlay.open(first, O_RDWR, false), -Errno.ESTALE);
+    assert.equal(await overlay.open(first, O_RDWR, false, CALLER), -Errno.ESTALE);
     const second = (await find('a')).node; // the kernel looks again
-    await opened(overlay.open(second, O_RDONLY, false)); // and so did a reader, which opens first
-    const { handle } = await opened(overlay.open(second, O_RDWR, false));
+    await opened(overlay.open(second, O_RDONLY, false, CALLER)); // and so did a reader, which opens first
+    const { handle } = await opened(overlay.open(second, O_RDWR, false, CALLER));
     overlay.release(second, handle);
     kernel.close(reader!);
   });
@@ -262,9 +262,9 @@ test('a descriptor of the source that a fetch used last is closed when the kerne
   fs.writeFileSync(path.join(source, 'a'), 'x'.repeat(5000));
   await pause(5);
   const { node } = await find('a');
-  const { handle } = await opened(overlay.open(node, O_RDONLY, false));
+  const { handle } = await opened(overlay.open(node, O_RDONLY, false, CALLER));
   gates.hold('read');
-  const read = overlay.read(node, handle, 0, 4096, Buffer.alloc(4096));
+  const read = overlay.read(node, handle, 0, 4096, Buffer.alloc(4096), CALLER);
   await until('the source is read', () => gates.waiting('read') === 1);
   overlay.release(node, handle); // its reader was killed
   overlay.forget(node, 1);
@@ -288,7 +288,7 @@ test('a file that got a second name from others while its first was removed is s
   assert.equal((await find('b')).node, node);
   fs.writeFileSync(path.join(source, 'c'), 'two');
   fs.renameSync(path.join(source, 'c'), path.join(source, 'b'));
-  assert.equal(await overlay.open(node, O_RDONLY, false), -Errno.ESTALE);
+  assert.equal(await overlay.open(node, O_RDONLY, false, CALLER), -Errno.ESTALE);
   const file = (await kernel.open('/b', O_RDONLY)) as KernelFile;
   assert.equal(String(await kernel.read(file, 0, 10)), 'two');
   kernel.close(file);
@@ -303,7 +303,7 @@ test('a writer of a set-user-id file is not let past the daemon by a reader who 
   assert.notEqual(reader.backingFd, undefined);
   const writer = (await kernel.open('/a', O_RDWR)) as KernelFile;
   assert.equal(writer.backingFd, undefined);
-  assert.equal(await overlay.write(writer.node, writer.handle, 0, Buffer.from('y'), true), 1);
+  assert.equal(await overlay.write(writer.node, writer.handle, 0, Buffer.from('y'), true, CALLER), 1);
   assert.equal(fs.statSync(path.join(source, 'a')).mode & 0o7777, 0o755);
   kernel.close(writer);
   kernel.close(reader);
@@ -320,13 +320,13 @@ test('a look-up that a write overtakes tells what the file was then, not what it
   const { source, overlay, gates, find } = await stage({ speed: 'pooled', passthrough: false });
   fs.writeFileSync(path.join(source, 'a'), '');
   const { node } = await find('a');
-  const { handle } = await opened(overlay.open(node, O_WRONLY, false));
-  await overlay.write(node, handle, 0, Buffer.from('0123456789'), false);
+  const { handle } = await opened(overlay.open(node, O_WRONLY, false, CALLER));
+  await overlay.write(node, handle, 0, Buffer.from('0123456789'), false, CALLER);
   gates.hold('lookup');
   const found = find('a');
   await until('looked up', () => gates.waiting('lookup') === 1);
   await pause(2);
-  const writing = overlay.write(node, handle, 0, Buffer.from('x'), false);
+  const writing = overlay.write(node, handle, 0, Buffer.from('x'), false, CALLER);
   gates.letGo('lookup');
   const entry = await found;
   assert.equal(entry.attributes.size, 10);

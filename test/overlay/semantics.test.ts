@@ -19,7 +19,13 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const NOREPLACE = 1;
 const EXCHANGE = 2;
-const CALLER: Caller = { uid: process.getuid!(), gid: process.getgid!(), pid: process.pid, supplementaryGroup: -1 };
+const CALLER: Caller = {
+  uid: process.getuid!(),
+  gid: process.getgid!(),
+  pid: process.pid,
+  supplementaryGroup: -1,
+  askedMs: 0,
+};
 const SPEEDS = ['inline', 'pooled'] as const;
 /** Files of this size are handed to the kernel when they are cached whole. */
 const LARGE = 20_000;
@@ -316,10 +322,10 @@ for (const speed of SPEEDS) {
       const { source, overlay, kernel, gates, put, open } = await stage({ speed, cached, passthroughMinBytes: 1e9 });
       await put('a', 'old');
       const writer = await open('a', O_RDWR);
-      assert.equal(await overlay.write(writer.node, writer.handle, 3, Buffer.from(' and new'), false), 8);
+      assert.equal(await overlay.write(writer.node, writer.handle, 3, Buffer.from(' and new'), false, CALLER), 8);
       assert.equal(fs.readFileSync(path.join(source, 'a'), 'latin1'), 'old and new');
       gates.hold('write');
-      const reply = overlay.write(writer.node, writer.handle, 0, Buffer.from('O'), false);
+      const reply = overlay.write(writer.node, writer.handle, 0, Buffer.from('O'), false, CALLER);
       assert.equal(await answeredYet(reply), false, 'not before the source has answered');
       gates.letGo('write');
       assert.equal(await reply, 1);
@@ -363,7 +369,7 @@ for (const speed of SPEEDS) {
     delete instead.flush;
     assert.equal(await overlay.flush(writer.node, writer.handle), 0);
     kernel.close(writer);
-    const again = await overlay.open(writer.node, O_RDWR, false);
+    const again = await overlay.open(writer.node, O_RDWR, false, CALLER);
     assert.ok(typeof again === 'object' && !again.noFlush, 'the kernel is not told to leave the question out');
     overlay.release(writer.node, again.handle);
   });

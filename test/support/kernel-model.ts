@@ -9,7 +9,13 @@ import type { Overlay } from '../../src/overlay/index.ts';
 import { Errno } from '../../src/sys/errno.ts';
 
 const PAGE = 4096;
-const CALLER: Caller = { uid: process.getuid!(), gid: process.getgid!(), pid: process.pid, supplementaryGroup: -1 };
+const CALLER: Caller = {
+  uid: process.getuid!(),
+  gid: process.getgid!(),
+  pid: process.pid,
+  supplementaryGroup: -1,
+  askedMs: 0,
+};
 
 interface KernelInode {
   size: number;
@@ -139,7 +145,7 @@ export class KernelModel implements Kernel {
     for (const reval of [false, true]) {
       const node = await this.walk(path, reval);
       if (node < 0) return node;
-      const opened = await this.#overlay.open(node, flags, false);
+      const opened = await this.#overlay.open(node, flags, false, CALLER);
       if (opened === -Errno.ESTALE && !reval) continue;
       if (typeof opened === 'number') return opened;
       const file = this.#opened(node, flags, opened);
@@ -208,7 +214,7 @@ export class KernelModel implements Kernel {
 
   async #fetch(file: KernelFile, page: number): Promise<Buffer | number> {
     const into = Buffer.alloc(PAGE);
-    const outcome = await this.#overlay.read(file.node, file.handle, page * PAGE, PAGE, into);
+    const outcome = await this.#overlay.read(file.node, file.handle, page * PAGE, PAGE, into, CALLER);
     if (typeof outcome === 'number') {
       if (outcome < 0) return outcome;
       into.fill(0, outcome);
@@ -227,7 +233,7 @@ export class KernelModel implements Kernel {
       inode.size = Math.max(inode.size, offset + count);
       return count;
     }
-    const count = await this.#overlay.write(file.node, file.handle, offset, data, false);
+    const count = await this.#overlay.write(file.node, file.handle, offset, data, false, CALLER);
     if (count <= 0) return count;
     for (let page = Math.floor(offset / PAGE); page * PAGE < offset + count; page++) inode.pages.delete(page);
     inode.size = Math.max(inode.size, offset + count);

@@ -10,6 +10,8 @@ export interface Location {
 
 /** Names kept for one file. More than that only happens with heavily hard-linked trees, where the newest suffice. */
 const LOCATIONS_MAX = 32;
+/** Directories moved into each other by others can look like a circle for a while. */
+const DEPTH_MAX = 4096;
 
 export class PosixNode implements StoreNode, FileIdentity {
   readonly id: FileId;
@@ -55,6 +57,13 @@ export class PosixNode implements StoreNode, FileIdentity {
 
   newest(): Location | undefined {
     return this.locations[this.locations.length - 1];
+  }
+
+  path(): string {
+    const names: string[] = [];
+    let at = this.newest();
+    for (; at !== undefined && names.length < DEPTH_MAX; at = at.parent.newest()) names.push(at.name);
+    return names.reverse().join('/');
   }
 
   /** Notes that it is at parent/name, as the newest of its names. */

@@ -1,0 +1,62 @@
+/** What `stats` tells of readers and data sets. Numbers that cannot be known are null, and those that are estimated say so. */
+
+/** A process that reads through the mount, or all whose process cannot be seen (`pid` null). */
+export interface ProcessSnapshot {
+  pid: number | null;
+  /** As in /proc/PID/comm. */
+  command: string;
+  /** Threads of it that asked for something. */
+  threads: number;
+  opens: number;
+  /** READs the daemon served, and their bytes. */
+  reads: number;
+  readBytes: number;
+  /** From its first request to its last, in seconds. */
+  activeSeconds: number;
+  /** Time its threads were held up by requests, in seconds, and its share of their active time; null: cannot be known. */
+  waitSeconds: number;
+  stallShare: number | null;
+  /** `stallShare` was made out partly from samples, or from what the kernel hides. */
+  estimated: boolean;
+}
+
+/** The waiting of a whole job. */
+export interface StallSnapshot {
+  /** Share of the readers' time that they were held up by our requests; null: nobody reads, or it cannot be known. */
+  share: number | null;
+  /** Of that time, the share spent in the first read (and open) of a file. */
+  firstReadShare: number | null;
+  /** Accelerator utilisation as MLPerf Storage defines it (compute time / total time); null: the consumer's pace cannot be seen. */
+  au: number | null;
+  estimated: boolean;
+  /** What a person should know, as plain sentences; the most important first. */
+  sentences: string[];
+}
+
+/** A directory tree that a job reads. */
+export interface DataSetSnapshot {
+  /** Below the mount's root, '' for the root. */
+  path: string;
+  /** Files of it that were opened so far, and their bytes. */
+  files: number;
+  bytes: number;
+  opens: number;
+  reads: number;
+  readBytes: number;
+  /** READs (and their bytes) that did not have to wait for the store. */
+  hits: number;
+  hitBytes: number;
+  waitSeconds: number;
+  /** Time of its readers between their reads, in seconds. */
+  betweenSeconds: number;
+  /** Passes over the data set begun, and the share of its known files that the present one has read. */
+  epoch: number;
+  epochDone: number | null;
+}
+
+export interface AccessSnapshot {
+  processes: ProcessSnapshot[];
+  dataSets: DataSetSnapshot[];
+  stall: StallSnapshot;
+  trace: { file: string; events: number; bytes: number; lost: number } | null;
+}
