@@ -82,6 +82,36 @@ for (const speed of SPEEDS) {
     assert.equal(fs.readFileSync(join(root, 'g'), 'latin1'), 'content');
   });
 
+  test(`${speed}: what is renamed while it is used is found all the time`, async (t) => {
+    const root = temporaryDirectory(t);
+    fs.mkdirSync(join(root, 'a'));
+    fs.writeFileSync(join(root, 'a/f'), 'content');
+    const store = await storeOver(t, root, { speed, maxDescriptors: 1 });
+    const top = store.root().node;
+    const a = await walk(store, 'a');
+    const f = store.node(a, 'f', await value(store.lookup(a, 'f')));
+    let moving = true;
+    const moved = (async () => {
+      const at = [['a', 'b'] as const, ['f', 'g'] as const];
+      for (let i = 0; i < 300; i++) {
+        const [from, to] = i % 2 === 0 ? [0, 1] : [1, 0];
+        await value(store.rename(top, at[0]![from]!, top, at[0]![to]!, 0, a));
+        await value(store.rename(a, at[1]![from]!, a, at[1]![to]!, 0, f));
+      }
+      moving = false;
+    })();
+    const using = Array.from({ length: 4 }, async () => {
+      while (moving) {
+        await value(store.attributes(a));
+        assert.equal((await value(store.revalidate(f))).size, 7);
+        assert.equal(await contents(store, f), 'content');
+        assert.equal((await value(store.list(a))).length, 1);
+        await new Promise(setImmediate);
+      }
+    });
+    await Promise.all([moved, ...using]);
+  });
+
   test(`${speed}: rename over a file pins the one replaced`, async (t) => {
     const root = temporaryDirectory(t);
     fs.writeFileSync(join(root, 'new'), 'new');

@@ -10,6 +10,7 @@
  */
 import { Errno, failed } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
+import { byName } from './by-name.ts';
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, OPEN_DIRECTORY, OPEN_PINNED } from './flags.ts';
 import type { Location, PosixNode } from './node.ts';
 import { NameBuffer, NO_PATH, NO_PATH_ADDRESS, StatxBuffer, type StatxBuffers } from './statx.ts';
@@ -131,23 +132,11 @@ export class Descriptors {
 
   *#openLater(node: PosixNode): Steps<number> {
     if (!node.isDirectory) return -Errno.ENOTDIR;
-    let failure: number = -Errno.ESTALE;
-    for (const { parent, name } of [...node.locations].reverse()) {
-      const dir = yield* this.hold(parent);
-      if (failed(dir)) {
-        failure = dir;
-        continue;
-      }
-      const fd = yield* this.openVerified(dir, name, OPEN_DIRECTORY, node);
-      this.drop(parent);
-      if (fd >= 0) {
-        if (node.fd >= 0) this.#runner.close(fd);
-        else this.#keep(node, fd);
-        return node.fd;
-      }
-      if (fd !== -Errno.ENOENT && fd !== -Errno.ENOTDIR && fd !== -Errno.ELOOP) failure = fd;
-    }
-    return failure;
+    const fd = yield* byName(node, (at) => this.#openAt(at, OPEN_DIRECTORY, node));
+    if (fd < 0) return fd;
+    if (node.fd >= 0) this.#runner.close(fd);
+    else this.#keep(node, fd);
+    return node.fd;
   }
 
   /** Opens dir/name and makes sure that it is `node`; ESTALE when it is another file. */
@@ -188,13 +177,7 @@ export class Descriptors {
       }
       return yield* this.hold(node);
     }
-    let failure: number = -Errno.ESTALE;
-    for (const { parent, name } of [...node.locations].reverse()) {
-      const fd = yield* this.#openAt({ parent, name }, node);
-      if (fd >= 0) return fd;
-      if (fd !== -Errno.ENOENT) failure = fd;
-    }
-    return failure;
+    return yield* byName(node, (at) => this.#openAt(at, OPEN_PINNED, node));
   }
 
   dropAny(node: PosixNode, fd: number): void {
@@ -202,10 +185,10 @@ export class Descriptors {
     else this.#runner.close(fd);
   }
 
-  *#openAt({ parent, name }: Location, node: PosixNode): Steps<number> {
+  *#openAt({ parent, name }: Location, flags: number, node: PosixNode): Steps<number> {
     const dir = yield* this.hold(parent);
     if (failed(dir)) return dir;
-    const fd = yield* this.openVerified(dir, name, OPEN_PINNED, node);
+    const fd = yield* this.openVerified(dir, name, flags, node);
     this.drop(parent);
     return fd;
   }

@@ -13,6 +13,7 @@
 import { Errno, failed, type Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import { FileType } from '../attributes.ts';
+import { byName, gone } from './by-name.ts';
 import type { Context } from './context.ts';
 import { descriptorPath } from './context.ts';
 import { PosixFile } from './file.ts';
@@ -105,18 +106,15 @@ export class Files {
 
   *#openAny(node: PosixNode, flags: number): Steps<number> {
     const { descriptors } = this.#context;
-    for (const { parent, name } of [...node.locations].reverse()) {
+    const fd = yield* byName(node, function* ({ parent, name }): Steps<number> {
       const dir = yield* descriptors.hold(parent);
-      if (failed(dir)) {
-        if (gone(dir)) continue;
-        return dir;
-      }
-      const fd = yield* descriptors.openVerified(dir, name, flags | O_NOFOLLOW, node);
+      if (failed(dir)) return dir;
+      const opened = yield* descriptors.openVerified(dir, name, flags | O_NOFOLLOW, node);
       descriptors.drop(parent);
-      if (fd >= 0) return fd;
-      if (!gone(fd)) return fd;
-    }
-    if (!node.pinned) return -Errno.ESTALE;
+      return opened;
+    });
+    if (fd >= 0 || !gone(fd)) return fd;
+    if (!node.pinned) return fd;
     node.uses++;
     try {
       return yield trip(sys.openat, AT_FDCWD, descriptorPath(node.fd), flags, 0);
@@ -231,16 +229,4 @@ export class Files {
     this.#context.used(file);
     return result;
   }
-}
-
-/** The name leads nowhere, or to something that is no regular file any more. */
-function gone(failure: number): boolean {
-  return (
-    failure === -Errno.ENOENT ||
-    failure === -Errno.ESTALE ||
-    failure === -Errno.ENOTDIR ||
-    failure === -Errno.ELOOP ||
-    failure === -Errno.EISDIR ||
-    failure === -Errno.ENXIO
-  );
 }

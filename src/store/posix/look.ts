@@ -3,6 +3,7 @@ import { Errno, failed, type Outcome, type Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import type { Attributes } from '../attributes.ts';
 import type { DirectoryEntry, Found } from '../store.ts';
+import { byName, untilSettled } from './by-name.ts';
 import { type Context, descriptorPath } from './context.ts';
 import type { PosixFile } from './file.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_RDONLY, STAT_NAME } from './flags.ts';
@@ -64,15 +65,8 @@ export class Look {
   *#attributesSteps(node: PosixNode, file: PosixFile | undefined): Steps<Attributes> {
     const context = this.#context;
     if (file) return yield* context.withFile(file, (fd) => context.attributesOf(fd));
-    let failure: number = -Errno.ESTALE;
-    for (let i = node.locations.length - 1; i >= 0; i--) {
-      const outcome = yield* this.#attributesAt(node, node.locations[i]!);
-      if (!failed(outcome)) return outcome;
-      // A source that cannot be reached is not the same as a name that is gone.
-      if (outcome !== -Errno.ENOENT && outcome !== -Errno.ENOTDIR) failure = outcome;
-      i = Math.min(i, node.locations.length);
-    }
-    if (!node.pinned) return failure;
+    const outcome = yield* byName(node, (at) => this.#attributesAt(node, at));
+    if (!failed(outcome) || !node.pinned) return outcome;
     node.uses++;
     try {
       return yield* context.attributesOf(node.fd);
@@ -103,9 +97,7 @@ export class Look {
     if (at === undefined) return node === this.#context.root ? this.attributes(node, undefined) : -Errno.ENOENT;
     const { locations } = node;
     if (!this.#context.runner.inline) {
-      return this.#context.runner.run(
-        locations.length === 1 ? this.#attributesAt(node, at) : this.#revalidateSteps(node),
-      );
+      return this.#context.runner.run(untilSettled(node, () => this.#revalidateSteps(node)));
     }
     for (let i = locations.length - 1; i >= 0; i--) {
       const { parent, name } = locations[i]!;

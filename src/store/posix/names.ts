@@ -9,6 +9,7 @@ import { Errno, failed, type Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import { FileType } from '../attributes.ts';
 import type { Found, Identity } from '../store.ts';
+import { byName, gone, whileMoving } from './by-name.ts';
 import { type Context, descriptorPath } from './context.ts';
 import { PosixFile } from './file.ts';
 import { waits } from './files.ts';
@@ -91,16 +92,17 @@ export class Names {
 
   *#linkAny(node: PosixNode, dir: number, name: string): Steps<number> {
     const { descriptors } = this.#context;
-    let failure: number = -Errno.ESTALE;
-    for (const at of [...node.locations].reverse()) {
+    let missing = false; // the file, or the directory that the new name shall be in
+    const linked = yield* byName(node, function* (at): Steps<number> {
       const from = yield* descriptors.hold(at.parent);
-      if (failed(from)) continue;
+      if (failed(from)) return from;
       const result = yield trip(sys.linkat, from, sys.cstring(at.name), dir, sys.cstring(name), 0);
       descriptors.drop(at.parent);
-      if (result !== -Errno.ENOENT) return result;
-      failure = result;
-    }
-    if (!node.pinned) return failure;
+      missing = result === -Errno.ENOENT;
+      return result;
+    });
+    if (linked >= 0 || !gone(linked)) return linked;
+    if (!node.pinned) return missing ? -Errno.ENOENT : linked;
     node.uses++;
     try {
       return yield trip(sys.linkat, AT_FDCWD, descriptorPath(node.fd), dir, sys.cstring(name), AT_SYMLINK_FOLLOW);
@@ -120,7 +122,8 @@ export class Names {
   #remove(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined): Reply<0> {
     const context = this.#context;
     if (context.readOnly) return -Errno.EROFS;
-    return context.runner.run(context.within(parent, (dir) => this.#removeSteps(parent, name, flags, node, dir)));
+    const remove = (dir: number): Steps<0> => this.#removeSteps(parent, name, flags, node, dir);
+    return context.runner.run(context.within(parent, (dir) => whileMoving([node], remove(dir))));
   }
 
   *#removeSteps(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined, dir: number): Steps<0> {
@@ -156,7 +159,9 @@ export class Names {
     if (context.readOnly) return -Errno.EROFS;
     const rename = this.#renameSteps.bind(this, parent, name, newParent, newName, flags, node, target);
     return context.runner.run(
-      context.within(parent, (dir) => context.within(newParent, (newDir) => rename(dir, newDir))),
+      context.within(parent, (dir) =>
+        context.within(newParent, (newDir) => whileMoving([node, target], rename(dir, newDir))),
+      ),
     );
   }
 

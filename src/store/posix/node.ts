@@ -35,6 +35,10 @@ export class PosixNode implements StoreNode, FileIdentity {
   closing = false;
   /** The open under way of a pooled store, which others wait for instead of opening again. */
   opening: Promise<number> | undefined;
+  /** Changes of its names that have ended. */
+  moves = 0;
+  #movesUnderWay = 0;
+  #moved: PromiseWithResolvers<number> | undefined;
   /** Neighbours in the list of directories by last use. */
   older: PosixNode | undefined;
   newer: PosixNode | undefined;
@@ -79,6 +83,24 @@ export class PosixNode implements StoreNode, FileIdentity {
   removeLocation(parent: PosixNode, name: string): void {
     const index = this.locations.findIndex((at) => at.parent === parent && at.name === name);
     if (index >= 0) this.locations.splice(index, 1);
+  }
+
+  /** Settles when the changes of its names that are under way have ended; undefined when there are none. */
+  get moving(): Promise<number> | undefined {
+    if (this.#movesUnderWay === 0) return undefined;
+    this.#moved ??= Promise.withResolvers<number>();
+    return this.#moved.promise;
+  }
+
+  moveBegins(): void {
+    this.#movesUnderWay++;
+  }
+
+  moveEnds(): void {
+    this.moves++;
+    if (--this.#movesUnderWay > 0) return;
+    this.#moved?.resolve(0);
+    this.#moved = undefined;
   }
 
   /** True when parent/name is the only way known to it. */
