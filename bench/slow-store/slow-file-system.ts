@@ -23,7 +23,7 @@ import type {
   SetAttributes,
 } from '../../src/overlay/filesystem.ts';
 import type { StoreStatistics } from '../../src/store/store.ts';
-import { failed, type Outcome, type Reply } from '../../src/sys/errno.ts';
+import { Errno, failed, type Outcome, type Reply } from '../../src/sys/errno.ts';
 import { Clock, now } from './clock.ts';
 import { Counter, type Counts } from './counts.ts';
 import { Link } from './link.ts';
@@ -70,6 +70,8 @@ export class SlowFileSystem implements FileSystem {
       passthrough: false,
       registerBacking: () => -1,
       unregisterBacking: () => {},
+      pages: new Uint8Array(0),
+      pushPages: () => -Errno.EOPNOTSUPP,
       invalidateAttributes: (node) => kernel.invalidateAttributes(node),
       invalidateData: (node, offset, length) => kernel.invalidateData(node, offset, length),
       invalidateEntry: (parent, name) => kernel.invalidateEntry(parent, name),

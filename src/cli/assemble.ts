@@ -66,6 +66,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     withoutOpen: doesWithoutOpen(settings),
     passthroughMinBytes: settings['passthrough-min'],
     keepCache: !settings.disable.includes('keep-cache'),
+    pushPages: !settings.disable.includes('push-pages'),
     writeback: settings.writeback,
   });
   const effective: Assembly['effective'] = {

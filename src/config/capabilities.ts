@@ -2,6 +2,7 @@
 export const switchableCapabilities = [
   'passthrough',
   'keep-cache',
+  'push-pages',
   'readdirplus',
   'readdirplus-auto',
   'max-pages',

@@ -51,6 +51,8 @@ export class Context {
       passthrough: false,
       registerBacking: () => -Errno.EOPNOTSUPP,
       unregisterBacking: () => {},
+      pages: new Uint8Array(0),
+      pushPages: () => -Errno.EOPNOTSUPP,
       invalidateAttributes: () => {},
       invalidateData: async () => {},
       invalidateEntry: async (parent, name) => this.dentries.forgetName(parent, name),

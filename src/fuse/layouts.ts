@@ -304,6 +304,12 @@ export const layouts = {
     ['off', 'i64'],
     ['len', 'i64'],
   ],
+  notify_store_out: [
+    ['nodeid', 'u64'],
+    ['offset', 'u64'],
+    ['size', 'u32'],
+    ['padding', 'u32'],
+  ],
   notify_inval_entry_out: [
     ['parent', 'u64'],
     ['namelen', 'u32'],

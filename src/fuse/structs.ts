@@ -45,5 +45,6 @@ export const Direntplus = struct('direntplus');
 export const ExtHeader = struct('ext_header');
 export const SuppGroups = struct('supp_groups');
 export const NotifyInvalInode = struct('notify_inval_inode_out');
+export const NotifyStore = struct('notify_store_out');
 export const NotifyInvalEntry = struct('notify_inval_entry_out');
 export const BackingMap = struct('backing_map');

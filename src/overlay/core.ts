@@ -12,6 +12,7 @@ import type { AttributesReply, Caller, Entry, Kernel, NodeId } from './filesyste
 import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts';
 import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
+import { PagePusher } from './push.ts';
 import { SourceFiles } from './source.ts';
 
 export interface OverlayOptions {
@@ -34,6 +35,8 @@ export interface OverlayOptions {
   passthroughMinBytes: number;
   /** Pages are kept from one open to the next while the file is unchanged. Off: for measuring. */
   keepCache?: boolean;
+  /** The bytes of small files go to the kernel with the answer to OPEN. On unless said. */
+  pushPages?: boolean;
   /**
    * The coarsest step of the source's time stamps, in ms. A change this recent may be followed by another with the same
    * stamp, so what was read within it is neither kept nor cached. Linux ticks every 1-10 ms; other systems may be coarser.
@@ -81,6 +84,8 @@ const NO_KERNEL: Kernel = {
   passthrough: false,
   registerBacking: () => -Errno.EOPNOTSUPP,
   unregisterBacking: () => {},
+  pages: new Uint8Array(0),
+  pushPages: () => -Errno.EOPNOTSUPP,
   invalidateAttributes: () => {},
   invalidateData: async () => {},
   invalidateEntry: async () => {},
@@ -108,6 +113,7 @@ export class Core {
   readonly sources: SourceFiles;
   readonly backings: BackingFiles;
   kernel: Kernel = NO_KERNEL;
+  readonly pusher: PagePusher | undefined;
   readonly #writersAwaited = new Map<FileId, number>();
 
   constructor(options: OverlayOptions) {
@@ -127,6 +133,7 @@ export class Core {
     this.inodes = new InodeTable(this.store, this.nowMs());
     this.sources = new SourceFiles(this.store);
     this.backings = new BackingFiles(this.counters);
+    this.pusher = (options.pushPages ?? true) ? new PagePusher(this) : undefined;
   }
 
   /** Monotonic milliseconds. */

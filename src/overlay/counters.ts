@@ -8,6 +8,8 @@ export class OverlayCounters {
   opensTier = 0;
   opensTierPassthrough = 0;
   opensKeptPages = 0;
+  /** Opens whose bytes were pushed; each is a read as well. */
+  opensPushed = 0;
   opensForWriting = 0;
   /** Opens answered ESTALE so that the kernel looks the name up again. */
   opensStale = 0;

@@ -179,6 +179,14 @@ export interface Kernel {
   /** Registers an open regular file as backing; an id > 0 or a negated errno. */
   registerBacking(fd: number): number;
   unregisterBacking(id: number): void;
+  /** Memory to put bytes in for `pushPages`, reused each time; empty where pages cannot be pushed. */
+  readonly pages: Uint8Array;
+  /**
+   * Puts the first `length` bytes of `pages` into the page cache as the beginning of a file; a negated errno when the
+   * kernel does not take them. Safe inside an operation only for a file that nobody has open: an unanswered READ holds
+   * its pages locked, and this would wait for them, and the READ for this.
+   */
+  pushPages(node: NodeId, length: number): number;
   /** Drops the kernel's attributes of a node, not its pages. Safe inside an operation; in effect before its reply. */
   invalidateAttributes(node: NodeId): void;
   /** Drops cached pages too. Goes out beside the session, never inside an operation; ENOENT (not known) is no error. */

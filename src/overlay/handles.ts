@@ -16,6 +16,9 @@ export interface FileHandle extends AccessedHandle {
   usesSource: boolean;
   readonly way: Way;
   observed: object | undefined;
+  /** Behind the last byte it was given; and whether it shall teach the page pusher (push.ts). */
+  readTo: number;
+  learnFrom: boolean;
 }
 
 /** A lookup for readdirplus, and when it was asked for (monotonic ms). */

@@ -38,16 +38,23 @@ export function mayWrite(flags: number): boolean {
 }
 
 export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean, caller: Caller): Reply<Opened> {
-  const { observer } = core;
-  if (observer === undefined) return openUnseen(core, node, flags, clearSuid);
-  const { pid, askedMs } = caller; // the object is reused
-  return andThen(openUnseen(core, node, flags, clearSuid), (opened) => {
-    observer.opened(core.files.get(opened.handle)!, pid, opened.keepCache, askedMs);
-    return opened;
-  });
+  const reply = openAny(core, node, flags, clearSuid);
+  if (reply instanceof Promise) {
+    const who = { ...caller }; // the object is reused
+    return reply.then((opened) => (failed(opened) ? opened : begun(core, opened as Opened, who)));
+  }
+  return failed(reply) ? reply : begun(core, reply as Opened, caller);
 }
 
-function openUnseen(core: Core, node: NodeId, flags: number, clearSuid: boolean): Reply<Opened> {
+/** What follows every OPEN that came to a handle. */
+function begun(core: Core, opened: Opened, caller: Caller): Opened {
+  const handle = core.files.get(opened.handle)!;
+  core.observer?.opened(handle, caller.pid, opened.keepCache, caller.askedMs);
+  core.pusher?.opened(handle, opened, caller);
+  return opened;
+}
+
+function openAny(core: Core, node: NodeId, flags: number, clearSuid: boolean): Reply<Opened> {
   const inode = core.inode(node);
   if (inode === undefined) return -Errno.ESTALE;
   core.counters.opens++;
@@ -308,6 +315,8 @@ function addHandle(
     usesSource,
     way,
     observed: undefined,
+    readTo: 0,
+    learnFrom: false,
   });
   if (file !== undefined) inode.addWriter(file);
   return {
@@ -397,6 +406,7 @@ export function release(core: Core, id: HandleId): void {
   const handle = core.files.take(id);
   if (handle === undefined) return;
   core.observer?.released(handle);
+  if (handle.learnFrom) core.pusher?.learn(handle.inode.attributes.size, handle.readTo);
   const { inode } = handle;
   if (handle.way === 'tier-passthrough' || handle.way === 'source-passthrough') {
     inode.passthroughOpens--;

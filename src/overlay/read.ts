@@ -33,6 +33,7 @@ export function read(
   else if (file !== undefined) count = core.store.readNow(file, into, size, offset);
   if (count !== -Errno.EAGAIN) {
     if (count >= 0) {
+      if (offset + count > handle.readTo) handle.readTo = offset + count;
       core.counters.readsInline++;
       core.counters.readBytes += count;
     } else core.counters.readErrors++;
@@ -59,7 +60,10 @@ export async function readLater(
       : await readSource(core, handle, offset, size);
   const count = failed(outcome) ? outcome : (outcome as LateBytes).bytes.length;
   if (count < 0) core.counters.readErrors++;
-  else core.counters.readBytes += count;
+  else {
+    core.counters.readBytes += count;
+    if (offset + count > handle.readTo) handle.readTo = offset + count;
+  }
   const from = content !== undefined && (outcome as LateBytes).fetched !== true ? From.TIER : From.STORE;
   core.observer?.read(handle, pid, offset, count, from, askedMs);
   return outcome;
@@ -67,15 +71,23 @@ export async function readLater(
 
 async function readSource(core: Core, handle: FileHandle, offset: number, size: number): Promise<Outcome<LateBytes>> {
   const { inode } = handle;
-  let file = handle.file ?? inode.source.file;
-  if (file === undefined || (handle.file === undefined && !handle.usesSource)) {
-    // The object this handle was to be served from is gone (a writer came): from here on it reads the source.
-    const opened = await core.sources.acquire(inode);
-    if (failed(opened)) return opened;
-    if (handle.usesSource || core.files.get(handle.id) === undefined) core.sources.release(inode);
-    else handle.usesSource = true;
-    file = opened;
-  }
+  if (handle.file !== undefined) return readFile(core, handle, handle.file, offset, size);
+  const file = await core.sources.acquire(inode); // held until the bytes are there: the handle may end meanwhile
+  if (failed(file)) return file;
+  const outcome = await readFile(core, handle, file, offset, size);
+  // The object this handle was to be served from is gone (a writer came): from here on it reads the source.
+  if (!handle.usesSource && core.files.get(handle.id) === handle) handle.usesSource = true;
+  else core.sources.release(inode);
+  return outcome;
+}
+
+async function readFile(
+  core: Core,
+  handle: FileHandle,
+  file: StoreFile,
+  offset: number,
+  size: number,
+): Promise<Outcome<LateBytes>> {
   const buffer = buffers.take(size);
   const count = await core.store.read(file, buffer, size, offset);
   if (failed(count)) {

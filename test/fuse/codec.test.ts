@@ -48,6 +48,7 @@ const compiled: Record<StructName, string> = {
   direntplus: '152 entry_out:0 dirent:128',
   ext_header: '8 size:0 type:4',
   notify_inval_inode_out: '24 ino:0 off:8 len:16',
+  notify_store_out: '24 nodeid:0 offset:8 size:16 padding:20',
   notify_inval_entry_out: '16 parent:0 namelen:8 flags:12',
   backing_map: '16 fd:0 flags:4 padding:8',
   forget_in: '8 nlookup:0',

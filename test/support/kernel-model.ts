@@ -66,6 +66,25 @@ export class KernelModel implements Kernel {
     this.#backings.delete(id);
   }
 
+  readonly pages: Uint8Array = Buffer.alloc(256 * 1024);
+
+  /** NOTIFY_STORE: a page is up to date when it is filled, or is the file's last by the size the kernel knows. */
+  pushPages(node: NodeId, length: number): number {
+    const inode = this.#inodes.get(node);
+    if (inode === undefined) return -Errno.ENOENT;
+    if (inode.cached > 0 || inode.passthrough > 0)
+      throw new Error(`node ${node}: pages pushed while it is open (a hang)`);
+    for (let at = 0; at < length; at += PAGE) {
+      const bytes = inode.pages.get(at / PAGE) ?? Buffer.alloc(PAGE);
+      const part = this.pages.subarray(at, Math.min(at + PAGE, length));
+      if (part.length < PAGE && !inode.pages.has(at / PAGE) && inode.size !== length) continue;
+      const page = Buffer.from(bytes);
+      page.set(part);
+      inode.pages.set(at / PAGE, page);
+    }
+    return 0;
+  }
+
   invalidateAttributes(node: NodeId): void {
     const inode = this.#inodes.get(node);
     if (inode !== undefined) inode.invalid = true;
