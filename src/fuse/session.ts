@@ -14,6 +14,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
 import { KERNEL_MAJOR } from './abi.ts';
 import type { Transport } from './answer.ts';
+import { BusyPolling } from './busy-polling.ts';
 import { BODY, PAYLOAD } from './codec.ts';
 import type { SessionSnapshot } from './counters.ts';
 import { type ConnectionEvents, Dispatcher } from './dispatch.ts';
@@ -76,6 +77,7 @@ export class Session implements Transport, ConnectionEvents {
   readonly #dispatcher: Dispatcher;
   readonly #notifier: Notifier;
   readonly #waiter: Waiter;
+  readonly #polling = new BusyPolling();
   readonly #started = Promise.withResolvers<Capabilities>();
   readonly #ended = Promise.withResolvers<SessionEnd>();
   #negotiated = false;
@@ -157,13 +159,32 @@ export class Session implements Transport, ConnectionEvents {
       } else if (length === -Errno.EAGAIN) {
         this.#drained = true;
         // A client that waits for one answer before it asks again is met here, without a round through the event loop.
-        if (dispatcher.counters.late !== lateBefore || this.#waiter.wait(SHORT_WAIT_MS) !== 'device') return;
+        if (dispatcher.counters.late !== lateBefore || !this.#expectMore()) return;
         this.#drained = false;
       } else if (length !== -Errno.EINTR && length !== -Errno.ENOENT) {
         // ENOENT: the request was aborted while it was being read.
         this.#endWith(length);
       }
     }
+  }
+
+  /** Whether another request came soon after the device was found empty. */
+  #expectMore(): boolean {
+    const polling = this.#polling;
+    const emptyMs = performance.now();
+    if (polling.windowMs > 0) {
+      const untilMs = emptyMs + polling.windowMs;
+      do {
+        sys.yieldNow(); // to the client, where it has no processor of its own
+        if (this.#waiter.ready()) return true;
+      } while (performance.now() < untilMs);
+    }
+    if (this.#waiter.wait(SHORT_WAIT_MS) !== 'device') {
+      polling.windowMs = 0;
+      return false;
+    }
+    polling.slept(performance.now() - emptyMs);
+    return true;
   }
 
   #endWith(result: number): void {

@@ -22,6 +22,11 @@ export class Waiter {
     this.#fds.writeInt16LE(POLLIN, POLLFD + 4);
   }
 
+  /** Whether the device has a request, without waiting. */
+  ready(): boolean {
+    return sys.pollNow(this.#address, 1, 0) > 0;
+  }
+
   /**
    * Waits for at most `longestMs` (-1: as long as it takes). Returns at once with 'libuv' when libuv has something to do
    * that no descriptor tells of.

@@ -32,6 +32,8 @@ const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 const S_ISUID_ISGID = 0o6000;
 /** Time enough for the kernel to come back with the open it was sent to look the name up for. */
 const JUST_SAID_MS = 100;
+/** How long what is told of a file at its creation is believed, though it may be written past the daemon from then on. */
+const JUST_MADE_MS = 20;
 
 export function mayWrite(flags: number): boolean {
   return (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
@@ -397,7 +399,9 @@ function created(
   core.counters.opens++;
   const entry = core.entry(inode); // as it was found just now: what follows is the kernel's own doing
   const opened = addWriter(core, inode, flags, file);
-  if (inode.changesUnseen) entry.attributesTtlMs = 0;
+  // Nobody has written yet; without this the kernel asks for the attributes once more before open(2) returns.
+  if (inode.changesUnseen)
+    entry.attributesTtlMs = inode.writers > 1 ? 0 : Math.min(entry.attributesTtlMs, JUST_MADE_MS);
   core.observer?.opened(core.files.get(opened.handle)!, thread, false, askedMs);
   return { entry, opened };
 }

@@ -374,3 +374,10 @@ export function libuvTimeout(): () => number {
     return backendTimeout(loop) as number;
   };
 }
+
+const yieldDirect = libc.func('int sched_yield()');
+
+/** Lets another thread have this processor, where one waits for it. */
+export function yieldNow(): void {
+  yieldDirect();
+}
