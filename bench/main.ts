@@ -1,22 +1,39 @@
 /**
- * The benchmarks: `npm run bench -- SUITE [options]`.
+ * The benchmarks: `npm run bench -- [SUITE] [options]`.
  *
+ *     (none)  every kind of work, beside the bare source, the local disk and peers: fifteen minutes; --quick: two
+ *     WORK    one of them: sequential, strided, random, epochs, "half cached", shards, ... (bench/works)
+ *     report  FILE...: the tables of results of these; --write puts them into docs/BENCHMARKS.md
  *     mount   what the mount costs over a source in memory; bindfs and the source itself beside it
  *     slow    two epochs from a slow store, with and without the overlay
+ *     micro   the hot functions by themselves, in nanoseconds
+ *     soak    everything at once for long: whether memory, descriptors or timers grow
+ *     overhead  what telemetry costs the daemon: processor time with and without it
  *
  *     --json FILE        the result with machine and versions
  *     --quick            less data; bounds are for the standard sizes
- *     --rounds N         interleaved rounds (mount: 3, slow: 1)
- *     --only TEXT        mount: measures whose name contains TEXT
+ *     --rounds N         interleaved rounds (works, mount: 3, slow: 1)
+ *     --only TEXT        works, mount: those whose name contains TEXT
  *     --dir DIR          where data are made (and removed): default the temporary directory
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
- *     --latency-ms 5, --bandwidth 200MB    slow: the store
+ *     --minutes N        soak: for how long (30)
+ *     --against REF      micro: fail when a benchmark is more than twice as slow as at REF ("merge-base" finds one)
+ *     --latency MS, --bandwidth MB/s       the slow store that is the source (5, 200; --quick: 2, 400)
+ *     --plain            works: the source is a local directory instead
+ *     --peers all|installed|NAME,...       works: what else is measured (none)
+ *     --resume           works: keep the figures of an earlier run with the same settings and code that did not end
+ *     --bounds           works: exit with 1 when the overlay is far from what it should be
+ *     --no-drop          works: never drop the machine's caches; figures that need it are left out
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { isWork, runGeneral, runReport } from './general/command.ts';
+import { microSuite } from './micro/suite.ts';
 import { mountSuite } from './mount/suite.ts';
+import { overheadSuite } from './overhead/suite.ts';
 import { slowSuite } from './slow/suite.ts';
+import { soakSuite } from './soak/suite.ts';
 import { type Scope, scoped } from './support/scope.ts';
 import { parseSize } from './support/sizes.ts';
 
@@ -30,8 +47,16 @@ const { values, positionals } = parseArgs({
     dir: { type: 'string' },
     python: { type: 'string', default: '/usr/bin/python3' },
     cold: { type: 'boolean', default: false },
-    'latency-ms': { type: 'string', default: '5' },
-    bandwidth: { type: 'string', default: '200MB' },
+    latency: { type: 'string' },
+    bandwidth: { type: 'string' },
+    plain: { type: 'boolean', default: false },
+    peers: { type: 'string', default: 'none' },
+    resume: { type: 'boolean', default: false },
+    bounds: { type: 'boolean', default: false },
+    'no-drop': { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    against: { type: 'string' },
+    minutes: { type: 'string', default: '30' },
   },
 });
 const { python, quick } = values;
@@ -42,16 +67,29 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     const rounds = Number(values.rounds ?? 3);
     return mountSuite(scope, { python, quick, rounds, only: values.only, directory, cold: values.cold });
   },
+  micro: (scope) => {
+    const { only, against } = values;
+    return microSuite(scope, { quick, rounds: Number(values.rounds ?? 5), only, directory, against });
+  },
+  overhead: (scope) => {
+    return overheadSuite(scope, { python, quick, rounds: Number(values.rounds ?? 15), only: values.only, directory });
+  },
+  soak: (scope) => soakSuite(scope, { python, minutes: Number(values.minutes), directory }),
   slow: (scope) => {
-    const latencyMs = Number(values['latency-ms']);
-    const bandwidth = parseSize(values.bandwidth);
+    const latencyMs = Number(values.latency ?? 5);
+    const bandwidth = parseSize(values.bandwidth ?? '200MB');
     return slowSuite(scope, { python, quick, rounds: Number(values.rounds ?? 1), directory, latencyMs, bandwidth });
   },
 };
 
-const suite = suites[positionals[0] ?? ''];
-if (suite === undefined || positionals.length !== 1) {
-  console.error(`usage: npm run bench -- ${Object.keys(suites).join('|')} [--json FILE] [--quick] (see bench/main.ts)`);
+const [name] = positionals;
+const general = (scope: Scope): Promise<object> => runGeneral(scope, name, values);
+const suite = name === undefined || isWork(name) ? general : suites[name];
+if (name === 'report') {
+  runReport(positionals.slice(1), values.write);
+} else if (suite === undefined || positionals.length > 1) {
+  const names = Object.keys(suites).join('|');
+  console.error(`usage: npm run bench -- [WORK|${names}|report] [--json FILE] [--quick] (see bench/main.ts)`);
   process.exitCode = 1;
 } else {
   await scoped(async (scope) => {

@@ -1,5 +1,5 @@
 /**
- * Writes docs/CONFIGURATION.md and docs/ERRORS.md from the schema and the table of errors.
+ * Writes docs/CONFIGURATION.md, docs/ERRORS.md and docs/METRICS.md from the schema, the table of errors and that of metrics.
  *
  *     scripts/node scripts/make-docs.ts [--check]
  *
@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { profiles } from '../src/config/profiles.ts';
 import { environmentName, metaOf, optionNames } from '../src/config/schema.ts';
 import { type ErrorEntry, errorTable } from '../src/errors.ts';
+import { metrics } from '../src/telemetry/metrics.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -18,6 +19,7 @@ export function documents(): Map<string, string> {
   return new Map([
     ['docs/CONFIGURATION.md', configuration()],
     ['docs/ERRORS.md', errors()],
+    ['docs/METRICS.md', metricsDocument()],
   ]);
 }
 
@@ -121,6 +123,43 @@ Commands print errors as \`MLO_CODE: what happened: what to do\`. What to do is 
 ${table(['code', 'meaning', 'exit status', 'what to do'], rows)}
 
 Exit statuses are those of mount(8): 0 done, 1 wrong usage or option, 2 the system, 32 the mount (or unmount) failed.
+`;
+}
+
+function metricsDocument(): string {
+  const code = (text: string | undefined): string => (text === undefined ? '' : `\`${text}\``);
+  const rows = metrics.map(({ key, name, label, kind, unit, stability, history, meaning }) => [
+    code(key),
+    name === undefined ? '' : code(label === undefined ? name : `${name}{${label}}`),
+    `${kind}${unit === '' ? '' : `, ${unit}`}`,
+    `${stability === 'stable' ? '' : 'Experimental. '}${meaning}${history ? ' In the history.' : ''}`,
+  ]);
+  return `<!-- Made by scripts/make-docs.ts from src/telemetry/metrics.ts: change that. -->
+# Metrics
+
+Every number a daemon tells. They are one document, made in one moment:
+
+| where | what |
+|---|---|
+| \`ml-overlay stats MOUNTPOINT --json\`, \`GET /stats\` on the control socket | the document |
+| \`GET /metrics\` on the control socket, and on TCP with \`-o metrics-listen=PORT\` | as Prometheus reads it |
+| \`GET /history?seconds=N\` on the control socket | series of what is marked, for up to a day |
+
+[MONITORING.md](MONITORING.md) says how to collect them.
+
+A key is a path in the document; \`*\` stands for any key of a record, \`[]\` for each element of a list. Counters grow from 0
+at the mount; their values are exact, except where "estimate" is said. \`null\` means that a value cannot be known, or that
+nothing counts it: with \`telemetry=off\` there are no times of operations, no readers and no data sets. Numbers without a
+unit are counts. All keys that are not marked experimental are stable: they stay, and keep their meaning, for as long as
+\`schema\` is the same. Keys may be added.
+
+What the kernel serves by itself (files handed to it, pages it keeps) is not counted as reads: \`reads.hidden\` says how many
+opens that concerns.
+
+${table(['key', 'Prometheus', 'kind', 'meaning'], rows)}
+
+Series by data set are told to Prometheus for the 50 that are read most, the document lists at most 1000 processes and data
+sets. Buckets of the histogram end at 16 µs, and at four times the one before up to 17 s.
 `;
 }
 

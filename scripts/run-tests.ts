@@ -2,17 +2,20 @@
  * Format, lint, types, layers, then every test/**\/*.test.ts, each in a process of its own. Files that mount something
  * run one at a time, the others two at a time.
  *
- *     scripts/node scripts/run-tests.ts [--only TEXT] [--no-checks] [--verbose] [FILE...]
+ *     scripts/node scripts/run-tests.ts [--only TEXT] [--no-checks] [--verbose] [--coverage] [--bench] [FILE...]
  *
+ * `--coverage` says at the end how much of src/ ran, and which of it did not. `--bench` ends with the microbenchmarks against
+ * what the present state started from, and the quick benchmark with bounds that only a real loss crosses.
  * The last line is the sum: "N passed, N failed[, N skipped]". A check, a crash, a timeout and something left behind (a
  * mount, a process) count as one each.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { mounts } from '../bench/support/mounts.ts';
+import { Coverage } from './coverage.ts';
 import { clearLeftovers, type Traces } from './leftovers.ts';
 import { type FileResult, limitOf, runFile } from './test-file.ts';
 
@@ -27,6 +30,8 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     'no-checks': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
+    bench: { type: 'boolean', default: false },
   },
 });
 
@@ -36,26 +41,53 @@ const totals = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const skips: string[] = [];
 let number = 0;
+const coverage = values.coverage ? new Coverage(root) : undefined;
 
 function fail(what: string): void {
   totals.failed++;
   failures.push(what);
 }
 
-function check(name: string, args: string[]): void {
+function secondsLeft(): number {
+  return OVERALL_SECONDS - (performance.now() - started) / 1000;
+}
+
+interface CheckOptions {
+  seconds?: number;
+  /** What it says is of interest when it passes too. */
+  show?: boolean;
+}
+
+/** A line "Not compared ..." of a check that passed says that it could not check, and why. */
+function check(name: string, args: string[], { seconds = 180, show = false }: CheckOptions = {}): void {
   const result = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
     cwd: root,
     encoding: 'utf8',
-    timeout: 180_000,
+    timeout: seconds * 1000,
+    killSignal: 'SIGINT', // those that mount something clear up after themselves
   });
   const passed = result.status === 0;
+  const unfit = passed ? /^Not compared .*/m.exec(result.stdout)?.[0] : undefined;
   console.log(`${passed ? 'ok     ' : 'FAILED '} ${name}`);
-  if (passed) {
-    totals.passed++;
+  if (!passed || show) console.log(`${result.stdout}${passed ? '' : result.stderr}`.trimEnd());
+  if (!passed) {
+    fail(result.status === null ? `${name}: not done after ${seconds} s` : name);
+  } else if (unfit !== undefined) {
+    totals.skipped++;
+    skips.push(`${name}: ${unfit}`);
   } else {
-    fail(name);
-    console.log(`${result.stdout}${result.stderr}`.trimEnd());
+    totals.passed++;
   }
+}
+
+/** A check that takes long: left out, with that reason, when the tests have left it no time. */
+function longCheck(name: string, args: string[], seconds: number): void {
+  if (secondsLeft() > seconds) {
+    check(name, args, { seconds, show: true });
+    return;
+  }
+  totals.skipped++;
+  skips.push(`${name}: the tests have left no time for it`);
 }
 
 function report(result: FileResult): void {
@@ -79,7 +111,7 @@ function report(result: FileResult): void {
 const under = new Set<Traces>();
 
 async function runOne(file: string): Promise<void> {
-  const left = OVERALL_SECONDS - (performance.now() - started) / 1000;
+  const left = secondsLeft();
   if (left < 5) {
     fail(`${relative(root, file)}: not run: the ${OVERALL_SECONDS / 60} minutes for all tests are over`);
     return;
@@ -89,8 +121,10 @@ async function runOne(file: string): Promise<void> {
   chmodSync(directory, 0o755);
   const traces = { mark: `${run}-${number++}`, directory };
   under.add(traces);
-  const result = await runFile(file, traces, Math.min(limitOf(file), left));
+  const ran = coverage?.directory();
+  const result = await runFile(file, traces, Math.min(limitOf(file), left), ran);
   result.complaints.push(...(await clearUp(traces)));
+  if (ran !== undefined) coverage?.take(ran);
   report(result);
 }
 
@@ -111,9 +145,16 @@ async function runAll(files: string[], lanes: number): Promise<void> {
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
+/** One with torch, where the project made itself such. */
+function python(): string {
+  const own = join(root, '.bench/venv/bin/python');
+  return existsSync(own) ? own : '/usr/bin/python3';
+}
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     console.log(`${signal}: clearing up`);
+    coverage?.clear();
     void Promise.all([...under].map(clearUp)).then(() => process.exit(130));
   });
 }
@@ -135,8 +176,19 @@ await runAll(
 );
 await runAll(serial, 1);
 
+if (values.bench) {
+  const bench = 'bench/main.ts';
+  longCheck(
+    'microbenchmarks, against what this started from',
+    [bench, 'micro', '--against', 'merge-base', '--quick'],
+    300,
+  );
+  longCheck('benchmark, quick', [bench, '--quick', '--bounds', '--python', python()], 600);
+}
+
 if (skips.length > 0) console.log(`\nSkipped:\n${skips.map((skip) => `  ${skip}`).join('\n')}`);
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((failure) => `  ${failure}`).join('\n')}`);
+if (coverage !== undefined) console.log(`\n${coverage.report()}`);
 const minutes = (performance.now() - started) / 60_000;
 console.log(`\n${files.length} files in ${minutes.toFixed(1)} minutes`);
 const skippedToo = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';

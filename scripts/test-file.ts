@@ -24,7 +24,13 @@ export function limitOf(file: string): number {
   return said === undefined ? LIMIT_SECONDS : Number(said);
 }
 
-export async function runFile(file: string, traces: Traces, limitSeconds: number): Promise<FileResult> {
+/** `coverageDirectory`: where the file's process and all it starts say which code they ran. */
+export async function runFile(
+  file: string,
+  traces: Traces,
+  limitSeconds: number,
+  coverageDirectory?: string,
+): Promise<FileResult> {
   const directory = mkdtempSync(join(tmpdir(), 'test-events-'));
   const events = join(directory, 'events');
   const started = performance.now();
@@ -41,7 +47,12 @@ export async function runFile(file: string, traces: Traces, limitSeconds: number
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      env: { ...process.env, [MARK]: traces.mark, TMPDIR: traces.directory },
+      env: {
+        ...process.env,
+        [MARK]: traces.mark,
+        TMPDIR: traces.directory,
+        ...(coverageDirectory === undefined ? {} : { NODE_V8_COVERAGE: coverageDirectory }),
+      },
     },
   );
   let output = '';

@@ -108,6 +108,11 @@ export const errorTable = {
     exit: Exit.system,
     remedy: 'run npm ci --ignore-scripts in the checkout, or install Node >= 24',
   },
+  MLO_TRACE: {
+    meaning: 'A trace cannot be written, or is damaged or no trace at all.',
+    exit: Exit.system,
+    remedy: 'see docs/TRACE.md',
+  },
   MLO_SYSTEM: {
     meaning: 'The operating system refused something that must not fail.',
     exit: Exit.system,

@@ -159,6 +159,7 @@ def main():
     parser.add_argument('--decode', action='store_true')
     parser.add_argument('--persistent', action='store_true', help='keep the workers from epoch to epoch')
     parser.add_argument('--step-ms', type=float, default=0, help='a training step for each batch')
+    parser.add_argument('--own', action='store_true', help='the reader of ours even where there is PyTorch')
     parser.add_argument('--paced', action='store_true')
     options = parser.parse_args()
 
@@ -166,6 +167,8 @@ def main():
     data = Images(options.root, options.decode)
     listing = time.perf_counter() - began
     try:
+        if options.own:
+            raise ImportError('not wanted')
         import torch
 
         reader, start = f'PyTorch {torch.__version__}', torch_batches(data, options)

@@ -26,6 +26,8 @@ export interface LoaderOptions {
   stepMs?: number;
   persistent?: boolean;
   seed?: number;
+  /** The reader of ours even where there is PyTorch: it starts sooner. */
+  own?: boolean;
 }
 
 export interface Loader {
@@ -42,6 +44,7 @@ export async function startLoader(scope: Scope, options: LoaderOptions): Promise
   const args = [join(directory, 'loader.py'), options.root, '--paced', '--epochs', String(options.epochs)];
   args.push('--workers', String(options.workers ?? 2), '--seed', String(options.seed ?? 1));
   if (options.decode) args.push('--decode');
+  if (options.own) args.push('--own');
   if (options.persistent) args.push('--persistent');
   if (options.stepMs !== undefined) args.push('--step-ms', String(options.stepMs));
   const child = lineProcess(scope, options.python, args);

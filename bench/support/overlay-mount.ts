@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { forceUnmount, mountAt } from './mounts.ts';
 import { marked, must, run, usage } from './processes.ts';
 import type { Scope } from './scope.ts';
+import { MARK } from './watchdog.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 /** ML_OVERLAY_COMMAND: another build to measure. */
 const command = process.env.ML_OVERLAY_COMMAND ?? join(root, 'bin/ml-overlay');
-const MARK = 'OVERLAY_BENCH_MARK';
 let number = 0;
 
 export interface OverlayMount {

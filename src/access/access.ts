@@ -2,41 +2,80 @@
  * What a mount knows of its readers: takes what fuse/ and overlay/ tell while they serve, and hands it to those who make
  * something of it. One thread; every call is on the way of a request (see observer.ts for what that asks of it).
  */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OperationTimes } from '../telemetry/operations.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
+import { ServedReads } from '../telemetry/served.ts';
+import { Readers } from './data-set-readers.ts';
+import { DataSets } from './datasets.ts';
 import type { AccessedHandle, AccessObserver, From } from './observer.ts';
+import { Recorder, type RecorderParts } from './recorder.ts';
 import type { AccessSnapshot } from './snapshot.ts';
+import { StallMeter } from './stall.ts';
+
+/** A disk that hangs must not keep the daemon. */
+const STOP_MS = 5000;
 
 export class Access implements AccessObserver, RequestObserver {
-  asked(_thread: number, _opcode: number, _nowMs: number): void {}
+  readonly times: OperationTimes = new OperationTimes();
+  readonly served: ServedReads = new ServedReads();
+  readonly stall: StallMeter = new StallMeter();
+  readonly #readers = new Readers();
+  readonly dataSets: DataSets = new DataSets(this.#readers);
+  readonly recorder: Recorder;
 
-  answered(_thread: number, _opcode: number, _begunMs: number, _nowMs: number, _failed: boolean): void {}
+  constructor(about: RecorderParts['about'] = { mountpoint: '', source: '', version: '' }) {
+    this.recorder = new Recorder({ readers: this.#readers, about });
+  }
 
-  opened(_handle: AccessedHandle, _thread: number, _keptPages: boolean, _begunMs: number): void {}
+  asked(thread: number, opcode: number, nowMs: number): void {
+    this.stall.asked(thread, opcode, nowMs);
+  }
 
-  reading(_handle: AccessedHandle, _thread: number, _offset: number, _size: number, _begunMs: number): void {}
+  answered(thread: number, opcode: number, begunMs: number, nowMs: number, _failed: boolean): void {
+    this.times.answered(opcode, begunMs, nowMs);
+    this.stall.answered(thread, opcode, begunMs, nowMs);
+  }
 
-  read(
-    _handle: AccessedHandle,
-    _thread: number,
-    _offset: number,
-    _count: number,
-    _from: From,
-    _begunMs: number,
-  ): void {}
+  opened(handle: AccessedHandle, thread: number, keptPages: boolean, begunMs: number): void {
+    const nowMs = performance.now();
+    this.stall.opened(handle, thread, begunMs);
+    this.dataSets.opened(handle, thread, begunMs, nowMs);
+    this.recorder.recording?.opened(handle, thread, keptPages, begunMs, nowMs);
+  }
 
-  wrote(_handle: AccessedHandle, _thread: number, _offset: number, _count: number, _begunMs: number): void {}
+  reading(handle: AccessedHandle, thread: number, offset: number, size: number, begunMs: number): void {
+    this.stall.reading(handle, thread, offset, size, begunMs);
+  }
 
-  released(_handle: AccessedHandle): void {}
+  read(handle: AccessedHandle, thread: number, offset: number, count: number, from: From, begunMs: number): void {
+    const nowMs = performance.now();
+    this.served.read(from, count);
+    this.stall.read(handle, thread, count, from, begunMs);
+    this.dataSets.read(handle, thread, count, from, begunMs, nowMs);
+    this.recorder.recording?.read(handle, thread, offset, count, from, begunMs, nowMs);
+  }
+
+  wrote(handle: AccessedHandle, thread: number, offset: number, count: number, begunMs: number): void {
+    this.recorder.recording?.wrote(handle, thread, offset, count, begunMs, performance.now());
+  }
+
+  released(handle: AccessedHandle): void {
+    this.stall.released(handle);
+    this.recorder.recording?.released(handle, performance.now());
+  }
 
   snapshot(): AccessSnapshot {
     return {
-      processes: [],
-      dataSets: [],
-      stall: { share: null, firstReadShare: null, au: null, estimated: false, sentences: [] },
-      trace: null,
+      ...this.stall.snapshot(),
+      dataSets: this.dataSets.snapshot(),
+      trace: this.recorder.counts(),
     };
   }
 
   /** Ends timers and writes out what is being recorded. */
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    this.stall.stop();
+    await Promise.race([this.recorder.stop('unmounted'), sleep(STOP_MS, undefined, { ref: false })]);
+  }
 }

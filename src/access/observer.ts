@@ -19,6 +19,8 @@ export type From = (typeof From)[keyof typeof From];
 export interface AccessedFile {
   readonly nodeId: number;
   readonly attributes: { readonly size: number };
+  /** Of the content, as the store tells it. */
+  readonly version?: string;
   /** Below the mount's root, without a leading slash, as a byte string; where it was seen last. Not cheap. */
   path(): string;
   /** The observer's own: what it knows of this file. */

@@ -20,18 +20,45 @@ export interface ProcessSnapshot {
   estimated: boolean;
 }
 
-/** The waiting of a whole job. */
+/** The waiting of a whole job: of all that was read since nobody had read for five minutes. docs/STALL.md says how. */
 export interface StallSnapshot {
-  /** Share of the readers' time that they were held up by our requests; null: nobody reads, or it cannot be known. */
+  /**
+   * Share of its time that the job waited for data: of whoever consumes what the readers read, where that can be seen, else
+   * of the readers. Null: nobody reads, or it cannot be known.
+   */
   share: number | null;
+  /** Share of the readers' time that they were held up by our requests. */
+  readersShare: number | null;
   /** Of that time, the share spent in the first read (and open) of a file. */
   firstReadShare: number | null;
   /** Accelerator utilisation as MLPerf Storage defines it (compute time / total time); null: the consumer's pace cannot be seen. */
   au: number | null;
+  /** The pass over the data that has ended last. */
+  lastEpoch: EpochStall | null;
   estimated: boolean;
   /** What a person should know, as plain sentences; the most important first. */
   sentences: string[];
 }
+
+export interface EpochStall {
+  seconds: number;
+  share: number | null;
+  firstReadShare: number | null;
+  au: number | null;
+  /** What it would have taken with all its data in the cache, about. */
+  cachedSeconds: number;
+}
+
+/** Of a mount that nobody reads, or that is not observed. */
+export const NO_STALL: StallSnapshot = {
+  share: null,
+  readersShare: null,
+  firstReadShare: null,
+  au: null,
+  lastEpoch: null,
+  estimated: false,
+  sentences: [],
+};
 
 /** A directory tree that a job reads. */
 export interface DataSetSnapshot {

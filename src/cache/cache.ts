@@ -84,6 +84,8 @@ export interface Cache {
   has(key: ContentKey): boolean;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
+  /** What is kept beyond a smaller size stays; nothing new is taken. */
+  resize(sizeBytes: number): void;
   snapshot(): CacheSnapshot;
   /** Writes the index out and closes everything. */
   shutdown(): Promise<void>;

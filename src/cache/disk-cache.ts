@@ -116,6 +116,10 @@ export class DiskCache implements Cache, ObjectHost {
     if (object !== undefined) this.remove(object);
   }
 
+  resize(sizeBytes: number): void {
+    this.tier.sizeBytes = sizeBytes;
+  }
+
   snapshot(): CacheSnapshot {
     let complete = 0;
     for (const object of this.#objects.values()) if (object.complete) complete++;

@@ -30,7 +30,8 @@ export interface TierOptions {
 
 export class Tier {
   readonly directory: string;
-  readonly sizeBytes: number;
+  /** May change; below what is in use nothing new is taken. */
+  sizeBytes: number;
   readonly #reserveBytes: number | undefined;
   readonly #log: Log;
   /** The file system answers RWF_NOWAIT; where it does not (tmpfs), a plain read does not wait either. */
@@ -64,7 +65,7 @@ export class Tier {
     return this.#trouble === undefined;
   }
 
-  /** Takes room for bytes about to be written; false when there is none. INVARIANT: usedBytes <= sizeBytes. */
+  /** Takes room for bytes about to be written; false when there is none. INVARIANT: usedBytes grows to sizeBytes at most. */
   reserve(bytes: number): boolean {
     if (!this.room(bytes)) return false;
     this.#usedBytes += bytes;

@@ -6,15 +6,19 @@ import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import type { Settings } from '../config/schema.ts';
 import { MloError } from '../errors.ts';
-import { Overlay } from '../overlay/index.ts';
+import { type FileSystem, Overlay, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } from '../overlay/index.ts';
 import { openPosixStore, StoreError } from '../store/posix/index.ts';
 import type { SpeedClass, Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
+import { version } from './version.ts';
 
 export interface Assembly {
   store: Store;
   cache: Cache | undefined;
   overlay: Overlay;
+  /** What is mounted: the overlay, with the virtual files where there are any. */
+  fileSystem: FileSystem;
+  virtual: VirtualFiles | undefined;
   /** Who reads what; undefined with `telemetry=off`. */
   access: Access | undefined;
   /** What `auto` came to. */
@@ -40,12 +44,8 @@ const AUTO_CACHE_MOST = 100 * GIB;
 export async function assemble(request: DaemonRequest, log: Log): Promise<Assembly> {
   const { settings } = request;
   const store = await openStore(request, log);
-  const slow = store.speed === 'pooled';
-  const attributesTtlMs =
-    settings['attr-ttl'] === 'auto' ? (slow ? POOLED_TTL_MS : INLINE_TTL_MS) : settings['attr-ttl'];
-  const negativeTtlMs =
-    settings['negative-ttl'] === 'auto' ? (slow ? POOLED_NEGATIVE_TTL_MS : 0) : settings['negative-ttl'];
-  const place = cachePlace(settings, slow);
+  const { attributesTtlMs, negativeTtlMs } = leases(settings, store.speed);
+  const place = cachePlace(settings, store.speed === 'pooled');
   let cache: Cache | undefined;
   try {
     cache = place && (await openCacheAt(place, request, store, log));
@@ -53,7 +53,10 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     await store.shutdown();
     throw error;
   }
-  const access = settings.telemetry ? new Access() : undefined;
+  const access = settings.telemetry
+    ? new Access({ mountpoint: request.mountpoint, source: request.source, version })
+    : undefined;
+  const virtual = virtualFiles(settings);
   const overlay = new Overlay({
     store,
     cache,
@@ -63,11 +66,13 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     negativeTtlMs,
     immutable: settings.immutable,
     readOnly: settings.ro,
+    hiddenInRoot: virtual && VIRTUAL_NAME,
     withoutOpen: doesWithoutOpen(settings),
     passthroughMinBytes: settings['passthrough-min'],
     keepCache: !settings.disable.includes('keep-cache'),
     pushPages: !settings.disable.includes('push-pages'),
     writeback: settings.writeback,
+    sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
   });
   const effective: Assembly['effective'] = {
     storeSpeed: store.speed,
@@ -75,7 +80,24 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     negativeTtlMs,
     cache: place === undefined ? 'none' : { directory: place.directory, sizeBytes: cache?.snapshot().sizeBytes ?? 0 },
   };
-  return { store, cache, overlay, access, effective };
+  const fileSystem = virtual === undefined ? overlay : new VirtualOverlay(overlay, virtual, log);
+  return { store, cache, overlay, fileSystem, virtual, access, effective };
+}
+
+/** libfuse believes the size of a file by its path, and these have another each time they are looked up. */
+function virtualFiles({ 'control-files': readableBy, transport }: Settings): VirtualFiles | undefined {
+  if (readableBy === 'off' || transport === 'libfuse') return undefined;
+  return new VirtualFiles({ readableBy, owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 } });
+}
+
+/** What `auto` means for a store of this speed. */
+export function leases(settings: Settings, speed: SpeedClass): { attributesTtlMs: number; negativeTtlMs: number } {
+  const slow = speed === 'pooled';
+  const { 'attr-ttl': attributes, 'negative-ttl': negative } = settings;
+  return {
+    attributesTtlMs: attributes === 'auto' ? (slow ? POOLED_TTL_MS : INLINE_TTL_MS) : attributes,
+    negativeTtlMs: negative === 'auto' ? (slow ? POOLED_NEGATIVE_TTL_MS : 0) : negative,
+  };
 }
 
 async function openStore({ source, settings }: DaemonRequest, log: Log): Promise<Store> {

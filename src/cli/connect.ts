@@ -4,6 +4,7 @@ import { MloError } from '../errors.ts';
 import { MountError, mountFuse, Session } from '../fuse/index.ts';
 import { close } from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { ConnectionTotal } from '../telemetry/stats.ts';
 import { type Assembly, doesWithoutOpen } from './assemble.ts';
 
 export interface Ended {
@@ -19,7 +20,15 @@ export interface Connection {
   capabilities: { on: string[]; off: Record<string, string> };
   /** False: not permitted. */
   readaheadSet: boolean;
-  stats(): object;
+  stats(): ConnectionStats;
+}
+
+/** What a transport counts; requests and errors by the name of the operation. */
+export interface ConnectionStats extends Partial<Record<ConnectionTotal, number>> {
+  requests: Record<string, number>;
+  errors: Record<string, number>;
+  pending: number;
+  defects: number;
 }
 
 export async function connectMount(request: DaemonRequest, assembly: Assembly, log: Log): Promise<Connection> {
@@ -32,7 +41,7 @@ function allowOther({ settings }: DaemonRequest): boolean {
   return settings['allow-other'] === 'auto' ? process.getuid?.() === 0 : settings['allow-other'];
 }
 
-async function connectKernel(request: DaemonRequest, { overlay, access }: Assembly, log: Log): Promise<Connection> {
+async function connectKernel(request: DaemonRequest, { fileSystem, access }: Assembly, log: Log): Promise<Connection> {
   const { settings, mountpoint, source } = request;
   const mounted = await mountFuse({
     mountpoint,
@@ -46,7 +55,7 @@ async function connectKernel(request: DaemonRequest, { overlay, access }: Assemb
   });
   const session = new Session({
     fd: mounted.fd,
-    fileSystem: overlay,
+    fileSystem,
     log,
     observer: access,
     disable: new Set(settings.disable),

@@ -1,10 +1,16 @@
 /** What the daemon answers on its control socket. */
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import type { ControlHandlers } from '../control/server.ts';
-import { MloError } from '../errors.ts';
+import { HISTORY_SECONDS_MAX, History } from '../telemetry/history.ts';
+import { CONTENT_TYPE, prometheusText } from '../telemetry/prometheus.ts';
+import type { StatsDocument } from '../telemetry/stats.ts';
 import type { Assembly } from './assemble.ts';
 import type { Connection } from './connect.ts';
-import type { DaemonLog, LogLevel } from './logging.ts';
+import { changeLive } from './live-settings.ts';
+import type { DaemonLog } from './logging.ts';
+import { readinessOf } from './readiness.ts';
+import { operationRows, statsDocument } from './stats-document.ts';
+import { traceControl } from './trace-control.ts';
 import { version } from './version.ts';
 
 export interface DaemonParts {
@@ -15,20 +21,28 @@ export interface DaemonParts {
   defects: { count: number };
 }
 
-const levels: readonly string[] = ['error', 'warn', 'info', 'debug'];
+export interface LiveHandlers extends ControlHandlers {
+  /** Where metrics are served on TCP. */
+  metricsUrl: string | null;
+  /** Ends what goes on between requests. */
+  stop(): void;
+}
 
-export function controlHandlers(parts: DaemonParts): ControlHandlers {
-  const { request, assembly, connection, log, defects } = parts;
+export function controlHandlers(parts: DaemonParts): LiveHandlers {
+  const { request, assembly, connection, log } = parts;
   const since = new Date();
-  const stats = (): object => ({
-    overlay: assembly.overlay.snapshot(),
-    session: connection.stats(),
-    cache: assembly.cache?.snapshot() ?? null,
-    process: processNow(),
-    problems: { ...log.filter.counts, defects: defects.count },
-  });
-  return {
+  const sinceMs = performance.now();
+  const stats = (): StatsDocument => statsDocument(parts, sinceMs);
+  const history = new History(stats);
+  history.start();
+  const times = assembly.access?.times.table;
+  const handlers: LiveHandlers = {
+    metricsUrl: null,
     stats,
+    metrics: () => ({ type: CONTENT_TYPE, text: prometheusText(stats(), times, operationRows) }),
+    history: (seconds) => history.document(Math.min(seconds, HISTORY_SECONDS_MAX)),
+    ready: readinessOf(assembly, connection),
+    stop: () => history.stop(),
     status: () => ({
       mountpoint: request.mountpoint,
       source: request.source,
@@ -40,10 +54,12 @@ export function controlHandlers(parts: DaemonParts): ControlHandlers {
       logLevel: log.level,
       transport: connection.transport,
       readaheadSet: connection.readaheadSet,
+      metrics: handlers.metricsUrl,
       health: health(parts),
       capabilities: connection.capabilities,
-      options: options(request, log.level),
+      options: options(request),
       effective: assembly.effective,
+      debug: { resources: resourcesByKind() },
       stats: stats(),
     }),
     unmount: async ({ force = false }) => {
@@ -51,33 +67,29 @@ export function controlHandlers(parts: DaemonParts): ControlHandlers {
       await connection.unmount(force);
       return { unmounted: true };
     },
-    set: (wanted) => {
-      for (const [name, value] of Object.entries(wanted)) {
-        if (name !== 'log-level') throw new MloError('MLO_OPTION', `${name} cannot change while mounted`, 'mount anew');
-        if (!levels.includes(value)) throw new MloError('MLO_OPTION', `log-level cannot be "${value}"`);
-      }
-      if (wanted['log-level'] !== undefined) log.level = wanted['log-level'] as LogLevel;
-      return { 'log-level': log.level };
-    },
+    trace: (wanted) => traceControl(parts, wanted),
+    set: (wanted) => changeLive(parts, wanted),
   };
+  return handlers;
 }
 
-function options({ texts, origins }: DaemonRequest, level: string): Record<string, { value: string; from: string }> {
+function options({ texts, origins }: DaemonRequest): Record<string, { value: string; from: string }> {
   const shown: Record<string, { value: string; from: string }> = {};
   for (const [name, from] of Object.entries(origins)) shown[name] = { value: texts[name] ?? '', from };
-  if (shown['log-level'] && shown['log-level'].value !== level) shown['log-level'] = { value: level, from: 'set' };
   return shown;
 }
 
-/** "ok", or what is wrong. */
-function health({ assembly, defects }: DaemonParts): string {
-  const cache = assembly.cache?.snapshot().health ?? 'ok';
-  if (cache !== 'ok') return `cache: ${cache}`;
-  return defects.count > 0 ? `${defects.count} defects were logged` : 'ok';
+/** What keeps the event loop going, counted: timers, sockets, calls on the pool. */
+function resourcesByKind(): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
 }
 
-function processNow(): object {
-  const { rss, heapUsed } = process.memoryUsage();
-  const { user, system } = process.cpuUsage();
-  return { residentBytes: rss, heapBytes: heapUsed, cpuSeconds: (user + system) / 1e6, upSeconds: process.uptime() };
+/** "ok", or what is wrong. */
+function health({ assembly, connection, defects }: DaemonParts): string {
+  const cache = assembly.cache?.snapshot().health ?? 'ok';
+  if (cache !== 'ok') return `cache: ${cache}`;
+  const all = defects.count + connection.stats().defects;
+  return all > 0 ? `${all} defects were logged` : 'ok';
 }

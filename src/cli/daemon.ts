@@ -3,8 +3,8 @@
  * reports, and stays until the mount is gone.
  */
 import { closeSync, existsSync, rmSync, writeSync } from 'node:fs';
-import type { Server } from 'node:http';
 import { flushCompileCache } from 'node:module';
+import type { Access } from '../access/access.ts';
 import { type DaemonReport, type DaemonRequest, REPORT_FD, REQUEST_VARIABLE } from '../config/daemon-request.ts';
 import { startTimeOf } from '../control/processes.ts';
 import {
@@ -16,14 +16,15 @@ import {
   removeRecord,
   writeRecord,
 } from '../control/registry.ts';
-import { serveControl } from '../control/server.ts';
+import { type Serving, serveControl, serveMetrics } from '../control/server.ts';
 import { asMloError, Exit, MloError } from '../errors.ts';
 import { mountedAt } from '../fuse/index.ts';
 import { prlimit } from '../sys/libc.ts';
 import { assemble } from './assemble.ts';
 import { checkPlaces } from './check-places.ts';
 import { type Connection, connectMount, type Ended } from './connect.ts';
-import { controlHandlers } from './control-handlers.ts';
+import { addControlFiles } from './control-files.ts';
+import { controlHandlers, type LiveHandlers } from './control-handlers.ts';
 import { type DaemonLog, type LogLevel, openLog } from './logging.ts';
 import { version } from './version.ts';
 
@@ -54,7 +55,7 @@ async function serve(request: DaemonRequest): Promise<number> {
   const fresh = own && !existsSync(paths.log);
   const log = logTo(settings.log === 'auto' ? (own ? paths.log : 'stderr') : settings.log, settings['log-level']);
   try {
-    const { connection, record, server, signals } = await begin(request, paths, log);
+    const { connection, record, server, signals, access } = await begin(request, paths, log);
     if (!request.foreground) {
       report({ mounted: true, pid: process.pid, device: record.device, mountpoint });
       closeSync(REPORT_FD);
@@ -63,7 +64,7 @@ async function serve(request: DaemonRequest): Promise<number> {
 
     const end = await connection.ended;
     server.close();
-    server.closeAllConnections();
+    await access?.stop();
     const clean = sayHowItEnded(end, signals.asked(), log);
     const silent = log.filter.counts.warn + log.filter.counts.error === 0;
     log.close();
@@ -79,8 +80,9 @@ async function serve(request: DaemonRequest): Promise<number> {
 interface Begun {
   connection: Connection;
   record: MountRecord;
-  server: Server;
+  server: Serving;
   signals: Signals;
+  access: Access | undefined;
 }
 
 /** Everything up to a mount that answers; when a step fails those before it are undone. */
@@ -95,7 +97,9 @@ async function begin(request: DaemonRequest, paths: RecordPaths, log: DaemonLog)
     throw error;
   });
   try {
-    const server = await serveControl(paths.socket, controlHandlers({ request, assembly, connection, log, defects }));
+    const handlers = controlHandlers({ request, assembly, connection, log, defects });
+    addControlFiles(assembly.virtual, handlers);
+    const server = await serveAll(request, paths.socket, handlers, log);
     const record: MountRecord = {
       mountpoint,
       source,
@@ -112,11 +116,36 @@ async function begin(request: DaemonRequest, paths: RecordPaths, log: DaemonLog)
     log.reopen(); // a daemon that ended meanwhile may have removed the file
     log.log.info({ mountpoint, source, device: record.device, version }, 'mounted');
     signals.connected(connection);
-    return { connection, record, server, signals };
+    return { connection, record, server, signals, access: assembly.access };
   } catch (error) {
     await connection.unmount(true).catch(() => {});
     throw error;
   }
+}
+
+/** The control socket, and the metrics on TCP when they are asked for. */
+async function serveAll(
+  { settings }: DaemonRequest,
+  socket: string,
+  handlers: LiveHandlers,
+  { log }: DaemonLog,
+): Promise<Serving> {
+  const control = await serveControl(socket, handlers, log);
+  const wanted = settings['metrics-listen'];
+  const metrics = wanted === 'off' ? undefined : await serveMetrics(wanted.host, wanted.port, handlers, log);
+  if (metrics !== undefined) {
+    handlers.metricsUrl = metrics.url;
+    const { url } = metrics;
+    if (metrics.loopback) log.info({ url }, 'metrics are served');
+    else log.warn({ url }, 'metrics are served to whoever can reach this address, without a password');
+  }
+  return {
+    close: () => {
+      handlers.stop();
+      control.close();
+      metrics?.close();
+    },
+  };
 }
 
 function logTo(where: string, level: LogLevel): DaemonLog {

@@ -12,8 +12,11 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   mount --all                         mount all of them
   umount MOUNTPOINT [--force]         unmount; returns when the daemon has ended
   status [MOUNTPOINT] [--json]        what is mounted, how, and whether it is healthy
-  set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level
+  stats MOUNTPOINT [--watch] [--json] where reads are served from, who waits, what would help
+  trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show FILE shows it
+  set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...
   doctor [--json]                     what this machine offers, and what to do about what it does not
+  support MOUNTPOINT [-o FILE]        a bundle for a bug report: one JSON file
   help [COMMAND], version
 
 Also called by mount(8): mount -t fuse.ml-overlay SOURCE MOUNTPOINT, or a line of /etc/fstab.
@@ -41,12 +44,29 @@ async function textFor(about: string | undefined): Promise<string> {
       return (await import('./umount.ts')).help;
     case 'status':
       return (await import('./status.ts')).help;
+    case 'stats':
+      return (await import('./stats.ts')).help;
     case 'set':
       return (await import('./set.ts')).help;
+    case 'trace':
+      return (await import('./trace.ts')).help;
+    case 'support':
+      return (await import('./support.ts')).help;
     case 'doctor':
       return (await import('./doctor.ts')).help;
     default:
-      return unknown(about, ['mount', 'umount', 'status', 'set', 'doctor', 'help', 'version']);
+      return unknown(about, [
+        'mount',
+        'umount',
+        'status',
+        'stats',
+        'set',
+        'trace',
+        'support',
+        'doctor',
+        'help',
+        'version',
+      ]);
   }
 }
 

@@ -14,6 +14,8 @@ export interface MountWords {
   config: string | undefined;
   foreground: boolean;
   all: boolean;
+  /** Say what was mounted as JSON. */
+  json: boolean;
   /** Called by mount(8), not by a user. */
   byHelper: boolean;
 }
@@ -25,6 +27,7 @@ export function mountCommand(): Command {
     .argument('[mountpoint]', 'a directory that is there; alone: a mount of the configuration file')
     .option('-o <options>', 'options as mount(8) writes them: name[=value],...', collect)
     .option('-f, --foreground', 'stay in front, log to the terminal')
+    .option('--json', 'print what was mounted as JSON: pid, mountpoint, source, socket, log, cache')
     .option('--all', 'mount every entry of the configuration file that is not mounted yet')
     .option(
       '--config <file>',
@@ -72,6 +75,7 @@ export function parseMountWords(words: string[], byHelper = false): MountWords |
     config: values.config as string | undefined,
     foreground: values.foreground === true,
     all: values.all === true,
+    json: values.json === true,
     byHelper,
   };
 }

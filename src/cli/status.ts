@@ -1,17 +1,22 @@
-/** ml-overlay status [MOUNTPOINT] [--json] */
+/** ml-overlay status [MOUNTPOINT] [--json | --ready] */
 import { parseArgs } from 'node:util';
 import { formatDuration, formatSize } from '../config/units.ts';
 import { callDaemon } from '../control/client.ts';
 import { isAlive } from '../control/processes.ts';
 import { type MountRecord, readRecords, runtimeDirectory } from '../control/registry.ts';
-import { asMloError, Exit } from '../errors.ts';
+import { asMloError, Exit, MloError } from '../errors.ts';
 import { mountTable } from '../fuse/mount-table.ts';
+import type { CacheStats, StatsDocument } from '../telemetry/stats.ts';
 import { liveRecord } from './live-record.ts';
 
 export const help = `Usage: ml-overlay status [MOUNTPOINT] [--json]
+       ml-overlay status MOUNTPOINT --ready
 
 What is mounted, which capabilities are on, which way serves what, and whether it is healthy. Exit status 2 when a
 mount does not answer.
+
+  --ready   only whether the mount can serve, as a readiness probe asks: exit status 0 when its daemon answers and its
+            source does too, within 2 seconds; else another, with the reason on standard error
 `;
 
 /** Another user's, or of a program that uses the library. */
@@ -29,14 +34,27 @@ export async function run(words: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: words,
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      json: { type: 'boolean', default: false },
+      ready: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
   if (values.help) return console.log(help.trimEnd()) ?? 0;
   const [mountpoint] = positionals;
+  if (values.ready) return probe(mountpoint);
   if (mountpoint === undefined) return showAll(values.json);
   const status = await callDaemon(liveRecord(mountpoint).socket, 'GET', '/status');
   console.log(values.json ? JSON.stringify(status, null, 2) : describe(status as unknown as Status));
   return Exit.ok;
+}
+
+async function probe(mountpoint: string | undefined): Promise<number> {
+  if (mountpoint === undefined) throw new MloError('MLO_USAGE', 'status --ready takes a MOUNTPOINT');
+  const { ready, why } = await callDaemon(liveRecord(mountpoint).socket, 'GET', '/ready', { accept: 503 });
+  if (ready === true) console.log('ready');
+  else console.error(`not ready: ${String(why)}`);
+  return ready === true ? Exit.ok : Exit.system;
 }
 
 async function showAll(json: boolean): Promise<number> {
@@ -89,6 +107,8 @@ interface Status {
   log: string;
   transport: string;
   readaheadSet: boolean;
+  /** Where metrics are served on TCP. */
+  metrics: string | null;
   health: string;
   capabilities: { on: string[]; off: Record<string, string> };
   options: Record<string, { value: string; from: string }>;
@@ -98,31 +118,26 @@ interface Status {
     negativeTtlMs: number;
     cache: 'none' | { directory: string; sizeBytes: number };
   };
-  stats: {
-    overlay: Record<string, number>;
-    cache: null | Record<string, number | string>;
-    process: { residentBytes: number; cpuSeconds: number; upSeconds: number };
-    problems: { warn: number; error: number; defects: number };
-  };
+  stats: StatsDocument;
 }
 
 function describe(status: Status): string {
   const { effective, stats, capabilities } = status;
-  const { overlay, process: usage, problems, cache } = stats;
-  const n = (name: string): number => overlay[name] ?? 0;
+  const { daemon, problems, opens, reads, writes, now } = stats;
   const lines: [string, string][] = [
     ['source', `${status.source} (${effective.storeSpeed})`],
     ['health', status.health],
     ['daemon', `pid ${status.pid}, version ${status.version}, Node ${status.node}, since ${status.mountedAt}`],
-    ['', `${formatSize(usage.residentBytes)} resident, ${usage.cpuSeconds.toFixed(1)} s of CPU time`],
-    ['log', `${status.log} (${problems.warn} warnings, ${problems.error} errors, ${problems.defects} defects)`],
+    ['', `${formatSize(daemon.residentBytes)} resident, ${daemon.cpuSeconds.toFixed(1)} s of CPU time`],
+    ['log', `${status.log} (${problems.warnings} warnings, ${problems.errors} errors, ${problems.defects} defects)`],
     ['transport', status.transport],
+    ...(status.metrics === null ? [] : [['metrics', status.metrics] as [string, string]]),
     ['lease', `${formatDuration(effective.attributesTtlMs)}; missing names ${formatDuration(effective.negativeTtlMs)}`],
-    ['cache', cache === null ? 'none' : cacheText(cache)],
-    ['opens', `${n('opens')}: ${ways(overlay)}`],
-    ['reads', `${n('reads')} seen, ${formatSize(n('readBytes'))}; ${n('readErrors')} failed`],
-    ['writes', `${n('writes')}, ${formatSize(n('writeBytes'))}`],
-    ['open now', `${n('openFiles')} files, ${n('openDirectories')} directories; ${n('inodes')} inodes known`],
+    ['cache', cacheText(effective.cache, stats.cache)],
+    ['opens', `${opens.count}: ${ways(opens)}`],
+    ['reads', `${reads.count} seen, ${formatSize(reads.bytes)}; ${reads.errors} failed`],
+    ['writes', `${writes.count}, ${formatSize(writes.bytes)}`],
+    ['open now', `${now.files} files, ${now.directories} directories; ${now.inodes} inodes known`],
     ['on', capabilities.on.join(' ') || '-'],
   ];
   for (const [name, why] of Object.entries(capabilities.off)) lines.push(['off', `${name}: ${why}`]);
@@ -135,25 +150,26 @@ function describe(status: Status): string {
   return [status.mountpoint, ...lines.map(([name, text]) => `  ${name.padEnd(10)} ${text}`)].join('\n');
 }
 
-function cacheText(cache: Record<string, number | string>): string {
-  const size = (name: string): string => formatSize(Number(cache[name] ?? 0));
+function cacheText(place: Status['effective']['cache'], cache: CacheStats): string {
+  if (place === 'none') return 'none';
+  const { hits, misses, health } = cache;
   return (
-    `${cache.directory}: ${size('usedBytes')} of ${size('sizeBytes')}, ${cache.completeObjects} of ${cache.objects} objects ` +
-    `complete; ${cache.hits} hits (${size('hitBytes')}), ${cache.misses} misses (${size('missBytes')}); ${cache.health}`
+    `${place.directory}: ${formatSize(cache.bytes)} of ${formatSize(cache.sizeBytes)}, ` +
+    `${cache.completeObjects} of ${cache.objects} objects complete; ${hits} hits (${formatSize(cache.hitBytes)}), ` +
+    `${misses} misses (${formatSize(cache.missBytes)}); ${health}`
   );
 }
 
-const wayNames: Readonly<Record<string, string>> = {
-  opensKeptPages: 'pages kept',
-  opensSource: 'source',
-  opensSourcePassthrough: 'source by the kernel',
-  opensTier: 'cache',
-  opensTierPassthrough: 'cache by the kernel',
-  opensForWriting: 'for writing',
-  opensStale: 'looked up again',
-};
-
-function ways(overlay: Record<string, number>): string {
-  const used = Object.entries(wayNames).filter(([name]) => (overlay[name] ?? 0) > 0);
-  return used.map(([name, text]) => `${overlay[name]} ${text}`).join(', ') || '-';
+function ways({ byWay, keptPages, stale, forWriting }: StatsDocument['opens']): string {
+  const all: [number, string][] = [
+    [keptPages, 'pages kept'],
+    [byWay.source, 'source'],
+    [byWay.sourcePassthrough, 'source by the kernel'],
+    [byWay.tier, 'cache'],
+    [byWay.tierPassthrough, 'cache by the kernel'],
+    [forWriting, 'for writing'],
+    [stale, 'looked up again'],
+  ];
+  const used = all.filter(([count]) => count > 0);
+  return used.map(([count, text]) => `${count} ${text}`).join(', ') || '-';
 }

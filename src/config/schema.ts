@@ -2,6 +2,7 @@
  * Every option of a mount, once. From here come the flags, the -o options, the environment variables, the keys of the
  * configuration file and docs/CONFIGURATION.md. Whatever the source, a value arrives as text.
  */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { switchableCapabilities } from './capabilities.ts';
 import { parseDuration, parseSize, parseSwitch } from './units.ts';
@@ -86,6 +87,26 @@ function parseUser(value: string): { uid: number; gid: number } {
   return { uid: Number(uid), gid: Number(gid) };
 }
 
+export type ListenWish = 'off' | { host: string; port: number };
+
+function parseListen(value: string): ListenWish {
+  if (value === 'off') return 'off';
+  const [, bracketed, plain, digits] = /^(?:(?:\[([\da-fA-F:.]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(value) ?? [];
+  const host = bracketed ?? plain ?? '127.0.0.1';
+  const port = Number(digits ?? -1);
+  if (port < 0 || port > 65_535 || (isIP(host) === 0 && host !== 'localhost'))
+    throw new Error('[ADDRESS:]PORT: 9464, 10.0.0.5:9464 or [::1]:9464; or off');
+  return { host, port };
+}
+
+/** 0: off. */
+function parseSample(value: string): number {
+  if (value === 'off') return 0;
+  const every = Number(value);
+  if (!Number.isInteger(every) || every < 1 || every > 1e6) throw new Error('off or a number from 1 to 1000000');
+  return every;
+}
+
 const cache = z
   .array(text(parseCache))
   .min(1)
@@ -97,14 +118,17 @@ export const settingsSchema = z.strictObject({
     value: 'DIR[:SIZE]|auto|none',
     fallback: 'auto',
     repeatable: true,
+    live: true,
     about:
       'Where content is kept on a local disk, and how much of it (without SIZE half of what is free, at most 100 GiB). ' +
       '`auto`: none for a source that is local itself, else `/var/cache/ml-overlay`, for an ordinary user ' +
-      '`$XDG_CACHE_HOME/ml-overlay`. More than one, and `mem:SIZE`, are not built yet.',
+      '`$XDG_CACHE_HOME/ml-overlay`. More than one, and `mem:SIZE`, are not built yet. Live, only SIZE changes; what is kept ' +
+      'beyond a smaller one stays.',
   }),
   'attr-ttl': described(z.union([auto, duration]), {
     value: 'SECONDS|auto',
     fallback: 'auto',
+    live: true,
     about:
       'The lease: how long attributes, names and cached content are believed without asking the source. `0`: every open ' +
       'asks. `auto`: 60 s for a source that may be slow, 5 s for a local one.',
@@ -112,6 +136,7 @@ export const settingsSchema = z.strictObject({
   'negative-ttl': described(z.union([auto, duration]), {
     value: 'SECONDS|auto',
     fallback: 'auto',
+    live: true,
     about: 'How long a name that does not exist is believed not to. `auto`: 1 s for a source that may be slow, else 0.',
   }),
   immutable: described(toggle, {
@@ -133,10 +158,33 @@ export const settingsSchema = z.strictObject({
       'Users other than the one who mounts may enter. `auto`: on for root, off otherwise (an ordinary user needs ' +
       '`user_allow_other` in `/etc/fuse.conf`).',
   }),
+  'control-files': described(z.enum(['owner', 'all', 'off']), {
+    value: 'owner|all|off',
+    fallback: 'owner',
+    about:
+      'Virtual files in `.mlo/` under the mountpoint (`stats`, `config`), not listed and never in the source: readable by ' +
+      'the user who mounted (`owner`) or by all who may enter the mount (they then see what others read), or not there ' +
+      '(`off`; also with `transport=libfuse`). They hide a `.mlo` of the source.',
+  }),
   telemetry: described(toggle, {
     value: '',
     fallback: 'on',
     about: 'Who reads what and who waits is counted, for `stats`. Off: to measure what that costs.',
+  }),
+  'metrics-listen': described(text(parseListen), {
+    value: '[ADDRESS:]PORT|off',
+    fallback: 'off',
+    about:
+      'Serves `/metrics` (Prometheus) and `/ready` on this TCP port, of the loopback address unless another is given; ' +
+      'nothing else, and without a password: they tell paths and numbers of what is read. `0`: any free port, which ' +
+      '`status` shows. See [MONITORING.md](MONITORING.md).',
+  }),
+  'sample-opens': described(text(parseSample), {
+    value: 'N|off',
+    fallback: '64',
+    about:
+      'What the kernel reads by itself (passthrough, kept pages) is estimated from opens that the daemon serves instead: ' +
+      'one in N of them, more often at first, and never for more than a hundredth of the time. `off`: not known.',
   }),
   disable: described(z.array(z.enum(switchableCapabilities)), {
     value: 'CAPABILITY',
@@ -174,6 +222,7 @@ export const settingsSchema = z.strictObject({
   'passthrough-min': described(text(parseSize), {
     value: 'SIZE',
     fallback: '1M',
+    live: true,
     about: 'Files of at least this size are handed to the kernel (passthrough); smaller ones stay in the page cache.',
   }),
   'chunk-size': described(atLeast(parseSize, 4 * KIB, 64 * MIB, 'a size from 4 KiB to 64 MiB'), {

@@ -5,9 +5,13 @@ import { type ErrorCode, errorTable, MloError } from '../errors.ts';
 export interface CallOptions {
   body?: object;
   timeoutMs?: number;
+  /** A status other than 200 whose answer is no error: 503 of /ready. */
+  accept?: number;
 }
 
 const TIMEOUT_MS = 5000;
+/** Far above the largest answer of a daemon: whoever listens there sends something else. */
+const LONGEST_ANSWER = 64 * 1024 * 1024;
 
 export function callDaemon(socketPath: string, method: 'GET' | 'POST', path: string, options: CallOptions = {}) {
   return new Promise<Record<string, unknown>>((resolve, reject) => {
@@ -16,11 +20,12 @@ export function callDaemon(socketPath: string, method: 'GET' | 'POST', path: str
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
+        if (text.length > LONGEST_ANSWER) call.destroy(new Error('the answer is too long'));
       });
       response.on('end', () => {
         try {
           const value = JSON.parse(text) as Record<string, unknown>;
-          if (response.statusCode === 200) resolve(value);
+          if (response.statusCode === 200 || response.statusCode === options.accept) resolve(value);
           else reject(errorOf(value));
         } catch {
           unreachable('the answer is no JSON');

@@ -1,78 +1,108 @@
 /**
- * The daemon's control socket: HTTP with JSON on a Unix socket that only the daemon's user can open.
+ * The daemon's control socket: HTTP with JSON on a Unix socket that only the daemon's user can open; and, when asked for, the
+ * metrics on TCP.
  *
- *   GET /status, /stats, /ready      POST /unmount, /set
+ *   GET /status, /stats, /metrics, /history?seconds=N, /ready      POST /unmount, /set, /trace
  */
-import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { MloError } from '../errors.ts';
+import { type Log, silentLog } from '../telemetry/log.ts';
+import { json } from './answer.ts';
+import { defaultLimits, type Routes } from './limits.ts';
+import { ServerThread } from './thread.ts';
+
+export interface Readiness {
+  ready: boolean;
+  /** Why not. */
+  why?: string;
+}
 
 /** What each request does. A thrown MloError becomes the answer. */
 export interface ControlHandlers {
   status(): object;
   stats(): object;
+  /** Prometheus text, and its content type. */
+  metrics(): { type: string; text: string };
+  history(seconds: number): object;
+  ready(): Promise<Readiness>;
   unmount(options: { force?: boolean }): Promise<object>;
-  set(options: Record<string, string>): object;
+  set(options: Record<string, string>): Promise<object>;
+  /** Begins, ends or tells of a recording. */
+  trace(request: Record<string, unknown>): Promise<object>;
 }
 
-const LONGEST_BODY = 64 * 1024;
+export interface Serving {
+  close(): void;
+}
 
-export async function serveControl(path: string, handlers: ControlHandlers): Promise<Server> {
-  const server = createServer((request, response) => void answer(handlers, request, response));
-  server.keepAliveTimeout = 1;
-  rmSync(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(path, resolve);
+function readable(handlers: ControlHandlers): Routes {
+  return {
+    'GET /metrics': () => {
+      const { type, text } = handlers.metrics();
+      return { status: 200, type, body: text };
+    },
+    'GET /ready': async () => {
+      const readiness = await handlers.ready();
+      return json({ ...readiness, pid: process.pid }, readiness.ready ? 200 : 503);
+    },
+  };
+}
+
+function routes(handlers: ControlHandlers): Routes {
+  return {
+    ...readable(handlers),
+    'GET /status': () => json(handlers.status()),
+    'GET /stats': () => json(handlers.stats()),
+    'GET /history': (query) => json(handlers.history(secondsOf(query))),
+    'POST /unmount': async (_, { force }) => json(await handlers.unmount({ force: force === true })),
+    'POST /trace': async (_, body) => json(await handlers.trace(body)),
+    'POST /set': async (_, body) => json(await handlers.set(textsOf(body))),
+  };
+}
+
+/** Listens at `path`, which nobody but this user can open at any moment. */
+export async function serveControl(path: string, handlers: ControlHandlers, log: Log = silentLog): Promise<Serving> {
+  const thread = new ServerThread({ path }, routes(handlers), defaultLimits, log);
+  await thread.start();
+  return thread;
+}
+
+export interface ServingMetrics extends Serving {
+  url: string;
+  /** Only this machine can reach it. */
+  loopback: boolean;
+}
+
+/** Serves GET /metrics and /ready, and nothing else, to whoever can connect. */
+export async function serveMetrics(
+  host: string,
+  port: number,
+  handlers: ControlHandlers,
+  log: Log = silentLog,
+): Promise<ServingMetrics> {
+  const thread = new ServerThread({ host, port }, readable(handlers), { ...defaultLimits, bodyBytes: 0 }, log);
+  const at = await thread.start().catch((error: Error) => {
+    const what = `cannot listen on ${host} port ${port}: ${error.message}`;
+    throw new MloError('MLO_SYSTEM', what, 'give another address with metrics-listen');
   });
-  chmodSync(path, 0o600); // its directory is closed to others anyway
-  server.on('error', () => {});
-  return server;
+  const { port: got, address, family } = at as AddressInfo;
+  const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${got}/metrics`;
+  const loopback = address === '::1' || address.startsWith('127.');
+  return { url, loopback, close: () => thread.close() };
 }
 
-async function answer(handlers: ControlHandlers, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  let status = 200;
-  let body: object;
-  try {
-    body = await dispatch(handlers, request);
-  } catch (error) {
-    const known = error instanceof MloError;
-    status = known ? 409 : 500;
-    body = known
-      ? { code: error.code, message: error.message, remedy: error.remedy }
-      : { code: 'MLO_DEFECT', message: String((error as Error)?.stack ?? error), remedy: 'report it' };
-  }
-  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-  response.end(`${JSON.stringify(body)}\n`);
+const HISTORY_SECONDS = 3600;
+
+function secondsOf(query: URLSearchParams): number {
+  const text = query.get('seconds') ?? String(HISTORY_SECONDS);
+  const seconds = Number(text);
+  if (!/^\d{1,9}$/.test(text) || seconds === 0) throw new MloError('MLO_USAGE', 'seconds is a whole number above 0');
+  return seconds;
 }
 
-async function dispatch(handlers: ControlHandlers, request: IncomingMessage): Promise<object> {
-  switch (`${request.method} ${request.url}`) {
-    case 'GET /ready':
-      return { ready: true, pid: process.pid };
-    case 'GET /status':
-      return handlers.status();
-    case 'GET /stats':
-      return handlers.stats();
-    case 'POST /unmount':
-      return handlers.unmount(await jsonOf(request));
-    case 'POST /set':
-      return handlers.set(await jsonOf(request));
-    default:
-      throw new MloError('MLO_USAGE', `the daemon knows no ${request.method} ${request.url}`);
+function textsOf(body: Record<string, unknown>): Record<string, string> {
+  for (const [name, value] of Object.entries(body)) {
+    if (typeof value !== 'string') throw new MloError('MLO_USAGE', `the value of ${name} is no text`);
   }
-}
-
-async function jsonOf<T extends object>(request: IncomingMessage): Promise<T> {
-  let text = '';
-  for await (const chunk of request.setEncoding('utf8')) {
-    text += chunk;
-    if (text.length > LONGEST_BODY) throw new MloError('MLO_USAGE', 'the request is too long');
-  }
-  try {
-    const value: unknown = JSON.parse(text === '' ? '{}' : text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as T;
-  } catch {
-    // said below
-  }
-  throw new MloError('MLO_USAGE', 'the request is no JSON object');
+  return body as Record<string, string>;
 }

@@ -34,6 +34,7 @@ export class Notifier implements Kernel {
   readonly #map: Buffer = Buffer.alloc(BackingMap.size);
   readonly #id: Buffer = Buffer.alloc(4);
   #passthrough = false;
+  #directIoMappable = false;
   #stopped = false;
   #last: Promise<void> = Promise.resolve();
 
@@ -47,8 +48,13 @@ export class Notifier implements Kernel {
     return this.#passthrough;
   }
 
-  negotiated(passthrough: boolean): void {
+  get directIoMappable(): boolean {
+    return this.#directIoMappable;
+  }
+
+  negotiated(passthrough: boolean, directIoMappable: boolean): void {
     this.#passthrough = passthrough;
+    this.#directIoMappable = directIoMappable;
   }
 
   /** Nothing more is sent. */

@@ -243,7 +243,7 @@ export class Session implements Transport, ConnectionEvents {
   #begin(agreed: Capabilities, page: number): void {
     const dispatcher = this.#dispatcher;
     this.#negotiated = true;
-    this.#notifier.negotiated(agreed.on.has('passthrough'));
+    this.#notifier.negotiated(agreed.on.has('passthrough'), agreed.on.has('direct-io-allow-mmap'));
     dispatcher.setxattrExtended = agreed.on.has('setxattr-ext');
     try {
       this.#fileSystem.start(this.#notifier);

@@ -27,7 +27,7 @@ export class InodeContentSource implements ContentSource {
   async read(into: Uint8Array, length: number, offset: number): Promise<Outcome<number>> {
     const file = await this.#sources.acquire(this.#inode);
     if (failed(file)) return file;
-    const count = await this.#store.read(file, into, length, offset);
+    const count = await this.#store.read(file, into, length, offset, this.#inode.attributes.size);
     this.#sources.release(this.#inode);
     return count;
   }

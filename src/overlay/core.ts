@@ -13,7 +13,15 @@ import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts
 import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
 import { PagePusher } from './push.ts';
+import { Sampling } from './sampling.ts';
 import { SourceFiles } from './source.ts';
+
+/** What can change while the overlay serves; what the kernel was told before holds to its end. */
+export interface LiveOptions {
+  attributesTtlMs: number;
+  negativeTtlMs: number;
+  passthroughMinBytes: number;
+}
 
 export interface OverlayOptions {
   store: Store;
@@ -29,6 +37,8 @@ export interface OverlayOptions {
   /** The source never changes: nothing is validated a second time. */
   immutable?: boolean;
   readOnly?: boolean;
+  /** A name that listings of the root leave out: something else than the source's answers to it. */
+  hiddenInRoot?: string | undefined;
   /** Nothing is opened: the kernel does it by itself. Only with `immutable` and `readOnly`; see standing.ts. */
   withoutOpen?: boolean;
   /** Files of at least this many bytes are handed to the kernel (passthrough); smaller ones keep their pages. */
@@ -42,6 +52,8 @@ export interface OverlayOptions {
    * stamp, so what was read within it is neither kept nor cached. Linux ticks every 1-10 ms; other systems may be coarser.
    */
   timestampGranularityMs?: number;
+  /** One in so many of the opens that the kernel could serve alone is served here, to see what they read; 0: none. */
+  sampleOpens?: number;
   /** The kernel's writeback cache is on: it may read through handles opened for writing only. */
   writeback?: boolean;
 }
@@ -96,12 +108,13 @@ export class Core {
   readonly cache: Cache | undefined;
   readonly log: Log;
   readonly observer: AccessObserver | undefined;
-  readonly ttlMs: number;
-  readonly negativeTtlMs: number;
+  ttlMs: number;
+  negativeTtlMs: number;
   readonly immutable: boolean;
   readonly readOnly: boolean;
+  readonly hiddenInRoot: string | undefined;
   readonly withoutOpen: boolean;
-  readonly passthroughMinBytes: number;
+  passthroughMinBytes: number;
   readonly keepCache: boolean;
   readonly writeback: boolean;
   readonly #timestampGranularityMs: number;
@@ -112,6 +125,7 @@ export class Core {
   readonly counters = new OverlayCounters();
   readonly sources: SourceFiles;
   readonly backings: BackingFiles;
+  readonly sampling: Sampling;
   kernel: Kernel = NO_KERNEL;
   readonly pusher: PagePusher | undefined;
   readonly #writersAwaited = new Map<FileId, number>();
@@ -125,6 +139,7 @@ export class Core {
     this.ttlMs = this.immutable ? FOREVER_MS : options.attributesTtlMs;
     this.negativeTtlMs = this.immutable ? FOREVER_MS : (options.negativeTtlMs ?? 0);
     this.readOnly = options.readOnly ?? false;
+    this.hiddenInRoot = options.hiddenInRoot;
     this.withoutOpen = this.immutable && this.readOnly && (options.withoutOpen ?? false);
     this.passthroughMinBytes = options.passthroughMinBytes;
     this.keepCache = options.keepCache ?? true;
@@ -133,7 +148,14 @@ export class Core {
     this.inodes = new InodeTable(this.store, this.nowMs());
     this.sources = new SourceFiles(this.store);
     this.backings = new BackingFiles(this.counters);
+    this.sampling = new Sampling(options.sampleOpens ?? 0);
     this.pusher = (options.pushPages ?? true) ? new PagePusher(this) : undefined;
+  }
+
+  change({ attributesTtlMs, negativeTtlMs, passthroughMinBytes }: Partial<LiveOptions>): void {
+    this.ttlMs = this.immutable ? FOREVER_MS : (attributesTtlMs ?? this.ttlMs);
+    this.negativeTtlMs = this.immutable ? FOREVER_MS : (negativeTtlMs ?? this.negativeTtlMs);
+    this.passthroughMinBytes = passthroughMinBytes ?? this.passthroughMinBytes;
   }
 
   /** Monotonic milliseconds. */
@@ -271,7 +293,7 @@ export class Core {
   intern(parent: Inode, name: string, found: Found, askedMs = this.nowMs()): Inode {
     const inode = this.inodes.current(found);
     if (inode !== undefined) {
-      this.store.alias(inode.node, parent.node, name);
+      this.store.alias(inode.node, parent.node, name, askedMs);
       if (askedMs >= inode.touchedAtMs) inode.unlinked = false; // it has a name after all, of someone else's making
       if (this.observe(inode, found.attributes, askedMs) !== 'superseded') return inode;
     }

@@ -63,7 +63,10 @@ export function readdir(core: Core, id: HandleId, offset: number, plus: boolean,
 
 function snapshot(core: Core, handle: DirectoryHandle, anew: boolean): Reply<DirectoryEntry[]> {
   if (handle.entries !== undefined && !anew) return handle.entries;
-  return andThen(core.store.list(handle.inode.node), (entries) => {
+  return andThen(core.store.list(handle.inode.node), (listed) => {
+    const { hiddenInRoot } = core;
+    const hides = hiddenInRoot !== undefined && handle.inode === core.inodes.root;
+    const entries = hides ? listed.filter(({ name }) => name !== hiddenInRoot) : listed;
     handle.entries = entries;
     handle.lookups.clear();
     return entries;

@@ -176,6 +176,8 @@ export interface FileSystem {
 export interface Kernel {
   /** Backing files can be registered (FUSE passthrough was negotiated). */
   readonly passthrough: boolean;
+  /** Files opened with `directIo` can be mapped, shared or not. */
+  readonly directIoMappable?: boolean;
   /** Registers an open regular file as backing; an id > 0 or a negated errno. */
   registerBacking(fd: number): number;
   unregisterBacking(id: number): void;

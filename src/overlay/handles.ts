@@ -1,4 +1,5 @@
 /** Open files and directories, by the number the kernel knows them by. */
+import type { Group, Sample } from '../access/hidden.ts';
 import type { AccessedHandle, Way } from '../access/observer.ts';
 import type { DirectoryEntry, Found, StoreFile } from '../store/store.ts';
 import type { Reply } from '../sys/errno.ts';
@@ -15,6 +16,9 @@ export interface FileHandle extends AccessedHandle {
   /** This handle holds a use of the inode's shared source. */
   usesSource: boolean;
   readonly way: Way;
+  /** Why its reads do not come to the daemon, or would not if it were no sample. */
+  hiddenBy: Group;
+  sample: Sample | undefined;
   observed: object | undefined;
   /** Behind the last byte it was given; and whether it shall teach the page pusher (push.ts). */
   readTo: number;

@@ -3,3 +3,5 @@ export type { OverlayOptions } from './core.ts';
 export type * from './filesystem.ts';
 export { ROOT } from './filesystem.ts';
 export { Overlay } from './overlay.ts';
+export { VIRTUAL_NAME, VirtualFiles } from './virtual.ts';
+export { VirtualOverlay } from './virtual-overlay.ts';

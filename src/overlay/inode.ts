@@ -67,6 +67,10 @@ export class Inode implements AccessedFile {
   /** Open handles in the kernel's cached I/O mode, and in passthrough. */
   cachedOpens = 0;
   passthroughOpens = 0;
+  /** Of the cached opens, those that are samples; see sampling.ts. */
+  samples = 0;
+  /** Superseded with its content unchanged, so that a sample need not hold up others: it may still be opened. */
+  leftToSample = false;
   /** Opens for writing that wait for the store: no reader may be bound to a cached object meanwhile. */
   writersComing = 0;
   /** Descriptors of the handles that may write, in either mode; most files never have one. */

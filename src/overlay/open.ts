@@ -1,24 +1,27 @@
 /**
- * OPEN, CREATE, TMPFILE and RELEASE: which way serves a handle.
+ * OPEN and RELEASE: which way serves a handle. (CREATE and TMPFILE: create.ts.)
  *
  *   validate      the lease has ended (or the store is local): does the name still lead to this content?
  *   for reading   complete in the cache: small -> the daemon once, then kept pages; large -> passthrough of the object
  *                 not complete          -> the source is opened now, so that what follows keeps its meaning
  *                 no cache              -> large: passthrough of the source; small: kept pages
+ *                 now and then          -> the daemon, though the kernel could: a sample (sampling.ts)
  *   for writing   always the source: passthrough where the kernel can, else through the daemon
  *
  * INVARIANT: an inode is never open in the cached I/O mode and in passthrough at once, and has one backing file at most:
  * the kernel answers EIO otherwise. Where that cannot be had, the inode is superseded and OPEN says ESTALE.
  */
+import { Group } from '../access/hidden.ts';
 import type { Way } from '../access/observer.ts';
 import type { CachedContent } from '../cache/cache.ts';
-import { isRegular } from '../store/attributes.ts';
+import type { Attributes } from '../store/attributes.ts';
 import type { StoreFile } from '../store/store.ts';
-import { andThen, Errno, failed, type Outcome, type Reply, settle } from '../sys/errno.ts';
+import { andThen, Errno, failed, type Reply, settle } from '../sys/errno.ts';
 import type { Core } from './core.ts';
-import type { Caller, Created, HandleId, NodeId, Opened } from './filesystem.ts';
+import type { Caller, HandleId, NodeId, Opened } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
 import type { Backing, Inode } from './inode.ts';
+import { isLarge, passthroughGroup } from './sampling.ts';
 import { clearSuidSgid } from './write.ts';
 
 const O_ACCMODE = 3;
@@ -32,8 +35,6 @@ const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 const S_ISUID_ISGID = 0o6000;
 /** Time enough for the kernel to come back with the open it was sent to look the name up for. */
 const JUST_SAID_MS = 100;
-/** How long what is told of a file at its creation is believed, though it may be written past the daemon from then on. */
-const JUST_MADE_MS = 20;
 
 export function mayWrite(flags: number): boolean {
   return (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
@@ -51,7 +52,7 @@ export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean
 /** What follows every OPEN that came to a handle. */
 function begun(core: Core, opened: Opened, caller: Caller): Opened {
   const handle = core.files.get(opened.handle)!;
-  core.observer?.opened(handle, caller.pid, opened.keepCache, caller.askedMs);
+  core.observer?.opened(handle, caller.pid, opened.keepCache && !opened.directIo, caller.askedMs);
   core.pusher?.opened(handle, opened, caller);
   return opened;
 }
@@ -72,7 +73,7 @@ function openAny(core: Core, node: NodeId, flags: number, clearSuid: boolean): R
 /** Close-to-open: 0 when the inode still stands for what its name leads to, ESTALE when the kernel must look again. */
 function validate(core: Core, inode: Inode, writes: boolean): Reply<0> {
   if (inode.unlinked) return 0; // only its descriptors lead to it, and nobody else can change it
-  if (inode.superseded) return stale(core);
+  if (inode.superseded) return inode.leftToSample && !writes ? sameContent(core, inode) : stale(core);
   const askedMs = core.nowMs();
   // A writer asks always: what it adds to a file it knows by an old size could destroy what others added.
   const leased = core.store.speed === 'pooled' && !writes && askedMs - inode.validatedAtMs < core.ttlMs;
@@ -90,6 +91,13 @@ function validate(core: Core, inode: Inode, writes: boolean): Reply<0> {
   });
 }
 
+/** Whether the file still has the content that an inode was left with when its sample was in the way of passthrough. */
+function sameContent(core: Core, inode: Inode): Reply<0> {
+  return settle(core.store.revalidate(inode.node), (outcome) =>
+    failed(outcome) || core.store.version(outcome as Attributes) !== inode.version ? stale(core) : 0,
+  );
+}
+
 function stale(core: Core): number {
   core.counters.opensStale++;
   return -Errno.ESTALE;
@@ -97,9 +105,13 @@ function stale(core: Core): number {
 
 export function openForReading(core: Core, inode: Inode, flags: number): Reply<Opened> {
   const { backing } = inode;
+  let sampled = false;
   if (backing !== undefined && usableAgain(core, inode, backing)) {
-    core.backings.use(inode, backing);
-    return addPassthrough(core, inode, flags, backing, undefined);
+    sampled = takesSample(core, inode, backing.kind);
+    if (!sampled) {
+      core.backings.use(inode, backing);
+      return addPassthrough(core, inode, flags, backing, undefined);
+    }
   }
   if (inode.passthroughOpens > 0) {
     core.supersede(inode); // its holders keep their backing file; nothing else may be opened beside it
@@ -107,14 +119,20 @@ export function openForReading(core: Core, inode: Inode, flags: number): Reply<O
   }
   const content = contentFor(core, inode);
   if (content?.complete === true) {
-    return openTierPassthrough(core, inode, flags, content) ?? addCached(core, inode, flags, 'tier', undefined, false);
+    if (sampleInTheWay(core, inode)) return leaveToSample(core, inode);
+    if (wantsPassthrough(core, inode)) {
+      if (sampled || takesSample(core, inode, 'tier')) return addSample(core, inode, flags, 'tier');
+      const opened = openTierPassthrough(core, inode, flags, content);
+      if (opened !== undefined) return opened;
+    }
+    return addCached(core, inode, flags, 'tier', undefined, false);
   }
   return settle(core.sources.acquire(inode), (file) => {
     if (failed(file)) {
       letGoOfContent(core, inode);
       return file;
     }
-    if (inode.superseded && !inode.unlinked) {
+    if (inode.superseded && !inode.unlinked && !inode.leftToSample) {
       core.sources.release(inode); // the file went on to other content while this one waited
       letGoOfContent(core, inode);
       return stale(core);
@@ -124,8 +142,39 @@ export function openForReading(core: Core, inode: Inode, flags: number): Reply<O
       return openForReading(core, inode, flags);
     }
     if (content !== undefined) return addCached(core, inode, flags, 'tier', undefined, true);
+    if (core.cache === undefined && sampleInTheWay(core, inode)) {
+      core.sources.release(inode);
+      return leaveToSample(core, inode);
+    }
+    if (mayPassSource(core, inode, file) && (sampled || takesSample(core, inode, 'source'))) {
+      return addSample(core, inode, flags, 'source');
+    }
     return openSourcePassthrough(core, inode, flags, file) ?? addCached(core, inode, flags, 'source', undefined, true);
   });
+}
+
+/** Whether an open that passthrough could serve is to be served here instead; see sampling.ts. */
+function takesSample(core: Core, inode: Inode, kind: Backing['kind']): boolean {
+  return inode.opens === 0 && core.sampling.takes(passthroughGroup(kind, inode.attributes.size), inode);
+}
+
+/** Only samples keep this inode from passthrough. */
+function sampleInTheWay(core: Core, inode: Inode): boolean {
+  return (
+    inode.samples > 0 &&
+    inode.samples === inode.cachedOpens &&
+    inode.attributes.size >= core.passthroughMinBytes &&
+    !inode.unlinked &&
+    !inode.superseded &&
+    core.backings.usable(core.kernel)
+  );
+}
+
+function leaveToSample(core: Core, inode: Inode): number {
+  inode.leftToSample = true;
+  core.sampling.spare(inode);
+  core.supersede(inode);
+  return stale(core);
 }
 
 /** Whether one more reader may go through the backing file an inode has, in use or idle. */
@@ -162,7 +211,6 @@ function wantsPassthrough(core: Core, inode: Inode): boolean {
 }
 
 function openTierPassthrough(core: Core, inode: Inode, flags: number, content: CachedContent): Opened | undefined {
-  if (!wantsPassthrough(core, inode)) return undefined;
   core.backings.drop(inode, core.kernel); // an idle one of older content
   const fd = content.expose();
   if (fd < 0) return undefined;
@@ -171,9 +219,13 @@ function openTierPassthrough(core: Core, inode: Inode, flags: number, content: C
   return backing && addPassthrough(core, inode, flags, backing, undefined);
 }
 
+function mayPassSource(core: Core, inode: Inode, file: StoreFile): boolean {
+  return core.cache === undefined && file.fd !== undefined && wantsPassthrough(core, inode);
+}
+
 /** The source itself as backing file: where nothing is cached, the kernel needs no daemon between. */
 function openSourcePassthrough(core: Core, inode: Inode, flags: number, file: StoreFile): Opened | undefined {
-  if (core.cache !== undefined || file.fd === undefined || !wantsPassthrough(core, inode)) return undefined;
+  if (file.fd === undefined || !mayPassSource(core, inode, file)) return undefined;
   core.backings.drop(inode, core.kernel);
   const backing = core.backings.register(inode, 'source', file.fd, core.kernel);
   if (backing === undefined) return undefined;
@@ -208,7 +260,7 @@ function openWriter(core: Core, inode: Inode, flags: number, clearSuid: boolean)
 }
 
 /** Readers have the file in a way that no writer can be let in beside. */
-function barred(inode: Inode): boolean {
+export function barred(inode: Inode): boolean {
   return inode.pinnedToTier || (inode.passthroughOpens > 0 && privileged(inode));
 }
 
@@ -243,13 +295,13 @@ function writer(core: Core, inode: Inode, flags: number, file: StoreFile): Opene
  * open of the backing file, and the daemon's buffers are not aligned for it. The kernel's writeback cache reads around
  * what it writes and places appends itself.
  */
-function writerFlags(core: Core, flags: number): number {
+export function writerFlags(core: Core, flags: number): number {
   const plain = flags & ~(O_CREAT | O_EXCL | O_DIRECT);
   if (!core.writeback) return plain;
   return ((plain & O_ACCMODE) === O_WRONLY ? (plain & ~O_ACCMODE) | O_RDWR : plain) & ~O_APPEND;
 }
 
-function addWriter(core: Core, inode: Inode, flags: number, file: StoreFile): Opened {
+export function addWriter(core: Core, inode: Inode, flags: number, file: StoreFile): Opened {
   core.counters.opensForWriting++;
   core.writerCame(inode);
   core.dropContent(inode);
@@ -279,6 +331,8 @@ function addPassthrough(
   else core.counters.opensSourcePassthrough++;
   inode.passthroughOpens++;
   inode.pagesVersion = ''; // pages of an earlier cached open do not see what is written past them
+  // A writer's reads are hidden too, and not estimated: nothing that writes is sampled.
+  if (file === undefined) core.sampling.hides(passthroughGroup(backing.kind, inode.attributes.size), inode);
   return addHandle(core, inode, flags, way, file, false, backing.id, false);
 }
 
@@ -294,9 +348,42 @@ function addCached(
   else core.counters.opensSource++;
   inode.cachedOpens++;
   const keep = core.keepCache && inode.pagesVersion !== '' && inode.pagesVersion === inode.version;
-  if (keep) core.counters.opensKeptPages++;
-  inode.pagesVersion = core.unsettled(inode.attributes) ? '' : inode.version;
-  return addHandle(core, inode, flags, way, file, usesSource, 0, keep);
+  const hides = keep && file === undefined;
+  const sampled = hides && core.sampling.takes(Group.KEPT_PAGES, inode);
+  if (keep && !sampled) core.counters.opensKeptPages++;
+  if (!(sampled && directly(core))) inode.pagesVersion = core.unsettled(inode.attributes) ? '' : inode.version;
+  const opened = addHandle(core, inode, flags, way, file, usesSource, 0, keep);
+  if (sampled) return asSample(core, opened, Group.KEPT_PAGES);
+  if (hides) {
+    core.files.get(opened.handle)!.hiddenBy = Group.KEPT_PAGES;
+    core.sampling.hides(Group.KEPT_PAGES, inode);
+  }
+  return opened;
+}
+
+/** A sample of what would be in passthrough. From the source: it takes over the use that its open has acquired. */
+function addSample(core: Core, inode: Inode, flags: number, way: 'tier' | 'source'): Opened {
+  if (way === 'tier') core.counters.opensTier++;
+  else core.counters.opensSource++;
+  inode.cachedOpens++;
+  inode.pagesVersion = '';
+  const opened = addHandle(core, inode, flags, way, undefined, way === 'source', 0, false);
+  return asSample(core, opened, passthroughGroup(way, inode.attributes.size));
+}
+
+function asSample(core: Core, opened: Opened, group: Group): Opened {
+  const handle = core.files.get(opened.handle)!;
+  handle.sample = core.sampling.begin(group, handle.inode);
+  handle.hiddenBy = group;
+  handle.inode.samples++;
+  opened.directIo = directly(core) && !isLarge(group);
+  if (!opened.directIo) opened.keepCache = false; // what it reads is then to be seen by the pages it brings in
+  return opened;
+}
+
+/** A mapping of a file opened with DIRECT_IO must work; and such reads do not see what is not yet written back. */
+function directly(core: Core): boolean {
+  return core.kernel.directIoMappable === true && !core.writeback;
 }
 
 function addHandle(
@@ -316,6 +403,8 @@ function addHandle(
     file,
     usesSource,
     way,
+    hiddenBy: Group.NONE,
+    sample: undefined,
     observed: undefined,
     readTo: 0,
     learnFrom: false,
@@ -331,81 +420,6 @@ function addHandle(
   };
 }
 
-export function create(
-  core: Core,
-  parent: NodeId,
-  name: string,
-  mode: number,
-  umask: number,
-  flags: number,
-  caller: Caller,
-): Reply<Created> {
-  const directory = core.inode(parent);
-  if (directory === undefined) return -Errno.ESTALE;
-  if (core.readOnly) return -Errno.EROFS;
-  const excl = flags & O_EXCL;
-  const { pid, askedMs } = caller;
-  const identity = core.identity(caller, umask);
-  const made = core.store.create(directory.node, name, mode, writerFlags(core, flags) | excl, identity);
-  return andThen(made, ({ found, file }) => {
-    directory.touch();
-    const inode = core.intern(directory, name, found);
-    if (!isRegular(found.attributes.mode)) {
-      core.store.close(file);
-      core.reap(inode);
-      return -Errno.EEXIST;
-    }
-    return created(core, inode, flags, file, pid, askedMs);
-  });
-}
-
-export function tmpfile(
-  core: Core,
-  parent: NodeId,
-  mode: number,
-  umask: number,
-  flags: number,
-  caller: Caller,
-): Reply<Created> {
-  const directory = core.inode(parent);
-  if (directory === undefined) return -Errno.ESTALE;
-  if (core.readOnly) return -Errno.EROFS;
-  const { pid, askedMs } = caller;
-  const identity = core.identity(caller, umask);
-  const made = core.store.createUnnamed(directory.node, mode, writerFlags(core, flags), identity);
-  return andThen(made, ({ found, file, node }) => {
-    const inode = core.inodes.addNode(node, found, core.nowMs());
-    inode.unlinked = true;
-    return created(core, inode, flags, file, pid, askedMs);
-  });
-}
-
-/** A file just made or found by CREATE, with the descriptor that came with it, which a reader may hold too. */
-function created(
-  core: Core,
-  inode: Inode,
-  flags: number,
-  file: StoreFile,
-  thread: number,
-  askedMs: number,
-): Outcome<Created> {
-  if (barred(inode)) {
-    core.store.close(file); // it existed, and readers hold the cached object: the kernel looks again and opens it
-    core.supersedeForWriter(inode);
-    core.reap(inode);
-    return -Errno.ESTALE;
-  }
-  inode.lookups++;
-  core.counters.opens++;
-  const entry = core.entry(inode); // as it was found just now: what follows is the kernel's own doing
-  const opened = addWriter(core, inode, flags, file);
-  // Nobody has written yet; without this the kernel asks for the attributes once more before open(2) returns.
-  if (inode.changesUnseen)
-    entry.attributesTtlMs = inode.writers > 1 ? 0 : Math.min(entry.attributesTtlMs, JUST_MADE_MS);
-  core.observer?.opened(core.files.get(opened.handle)!, thread, false, askedMs);
-  return { entry, opened };
-}
-
 export function release(core: Core, id: HandleId): void {
   const handle = core.files.take(id);
   if (handle === undefined) return;
@@ -417,6 +431,10 @@ export function release(core: Core, id: HandleId): void {
     core.backings.release(inode, core.kernel);
   } else {
     inode.cachedOpens--;
+  }
+  if (handle.sample !== undefined) {
+    inode.samples--;
+    core.sampling.end(handle.sample);
   }
   if (handle.file !== undefined) {
     inode.removeWriter(handle.file);

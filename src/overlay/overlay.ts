@@ -2,10 +2,12 @@
  * The file system over a store and a cache: what the transport calls, each operation in a file of its own.
  * A READ: fuse/session -> here -> read.ts -> cache (or store) -> reply.
  */
+import type { HiddenSnapshot } from '../access/hidden.ts';
 import type { StoreStatistics } from '../store/store.ts';
 import { Errno, type Reply } from '../sys/errno.ts';
 import * as attributes from './attributes.ts';
-import { Core, type OverlayOptions } from './core.ts';
+import { Core, type LiveOptions, type OverlayOptions } from './core.ts';
+import * as creating from './create.ts';
 import * as directory from './directory.ts';
 import type {
   AttributesReply,
@@ -39,6 +41,11 @@ export class Overlay implements FileSystem {
 
   start(kernel: Kernel): void {
     this.#core.kernel = kernel;
+  }
+
+  /** Applies to what is answered from now on. */
+  change(options: Partial<LiveOptions>): void {
+    this.#core.change(options);
   }
 
   lookup(parent: NodeId, name: string): Reply<Entry> {
@@ -96,11 +103,11 @@ export class Overlay implements FileSystem {
   }
 
   create(parent: NodeId, name: string, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
-    return opening.create(this.#core, parent, name, mode, umask, flags, caller);
+    return creating.create(this.#core, parent, name, mode, umask, flags, caller);
   }
 
   tmpfile(parent: NodeId, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
-    return opening.tmpfile(this.#core, parent, mode, umask, flags, caller);
+    return creating.tmpfile(this.#core, parent, mode, umask, flags, caller);
   }
 
   read(
@@ -222,6 +229,13 @@ export class Overlay implements FileSystem {
       openDirectories: directories.size,
       idleDescriptors: sources.idle,
     };
+  }
+
+  /** What the kernel reads by itself, estimated. */
+  hidden(): HiddenSnapshot {
+    const { sampling, withoutOpen } = this.#core;
+    const snapshot = sampling.snapshot();
+    return withoutOpen ? { ...snapshot, opens: null, reads: null, bytes: null } : snapshot;
   }
 
   /** Throws when an invariant does not hold; for tests. */

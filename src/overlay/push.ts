@@ -42,14 +42,16 @@ export class PagePusher {
     if (this.#wholeShare >= WHOLE_SHARE_LEAST) this.#push(handle, opened, caller);
   }
 
-  #possible({ inode, file, flags }: FileHandle, { backingId }: Opened): boolean {
+  #possible({ inode, file, flags }: FileHandle, { backingId, directIo }: Opened): boolean {
     const { size } = inode.attributes;
     const core = this.#core;
     return (
       backingId === 0 &&
+      !directIo &&
       file === undefined &&
       (flags & (O_ACCMODE | O_DIRECT)) === 0 &&
       inode.opens === 1 &&
+      inode.samples === 0 &&
       size > 0 &&
       size <= core.kernel.pages.length &&
       !core.writeback

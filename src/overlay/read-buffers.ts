@@ -1,4 +1,10 @@
-/** Buffers for reads that are answered later, used again and again: a fresh megabyte a read would be zeroed and collected. */
+/**
+ * Buffers for reads that are answered later, used again and again: a fresh megabyte a read would be zeroed and collected.
+ * Aligned to pages: a megabyte that lies across one page more is two requests to a FUSE source read with O_DIRECT.
+ */
+import { addressOf } from '../sys/libc.ts';
+
+const PAGE = 4096;
 const SMALLEST_BYTES = 16 * 1024;
 /** What is kept for the next read. Buffers beyond it are left to the garbage collector. */
 const KEPT_BYTES = 8 * 1024 * 1024;
@@ -12,7 +18,7 @@ export class ReadBuffers {
     let capacity = SMALLEST_BYTES;
     while (capacity < size) capacity *= 2;
     const buffer = this.#free.get(capacity)?.pop();
-    if (buffer === undefined) return Buffer.allocUnsafeSlow(capacity);
+    if (buffer === undefined) return aligned(capacity);
     this.#keptBytes -= capacity;
     return buffer;
   }
@@ -24,4 +30,11 @@ export class ReadBuffers {
     if (list === undefined) this.#free.set(buffer.length, [buffer]);
     else list.push(buffer);
   }
+}
+
+function aligned(capacity: number): Uint8Array {
+  const memory = Buffer.allocUnsafeSlow(capacity + PAGE);
+  const past = addressOf(memory) % PAGE;
+  const start = past === 0 ? 0 : PAGE - past;
+  return memory.subarray(start, start + capacity);
 }

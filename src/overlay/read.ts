@@ -2,12 +2,14 @@
  * READ, where the daemon serves it. What is in memory is answered in the same turn of the session's loop, straight into
  * the reply; everything else comes later, in a buffer of its own.
  */
+import { Group } from '../access/hidden.ts';
 import { From } from '../access/observer.ts';
 import type { StoreFile } from '../store/store.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Caller, HandleId, LateBytes } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
+import type { Inode } from './inode.ts';
 import { ReadBuffers } from './read-buffers.ts';
 
 const buffers = new ReadBuffers();
@@ -37,6 +39,7 @@ export function read(
       core.counters.readsInline++;
       core.counters.readBytes += count;
     } else core.counters.readErrors++;
+    if (handle.hiddenBy !== Group.NONE) core.sampling.served(handle, count, caller.askedMs);
     observer?.read(handle, caller.pid, offset, count, content === undefined ? From.STORE : From.TIER, caller.askedMs);
     return count;
   }
@@ -64,6 +67,7 @@ export async function readLater(
     core.counters.readBytes += count;
     if (offset + count > handle.readTo) handle.readTo = offset + count;
   }
+  if (handle.hiddenBy !== Group.NONE) core.sampling.served(handle, count, askedMs);
   const from = content !== undefined && (outcome as LateBytes).fetched !== true ? From.TIER : From.STORE;
   core.observer?.read(handle, pid, offset, count, from, askedMs);
   return outcome;
@@ -89,21 +93,41 @@ async function readFile(
   size: number,
 ): Promise<Outcome<LateBytes>> {
   const buffer = buffers.take(size);
-  const count = await core.store.read(file, buffer, size, offset);
+  const { inode } = handle;
+  let count = await core.store.read(file, buffer, size, offset, inode.attributes.size);
+  if (count >= 0 && count < size && core.store.speed === 'pooled' && offset + count < inode.attributes.size) {
+    count = await readOn(core, inode, file, buffer, size, offset, count);
+  }
   if (failed(count)) {
     buffers.give(buffer);
     return count;
   }
-  if (count < size && (await endsEarly(core, handle, file, offset + count))) {
-    buffers.give(buffer);
-    return -Errno.EIO;
-  }
   return { bytes: buffer.subarray(0, count), release: () => buffers.give(buffer) };
 }
 
-/** A slow store ended a read where its file, by its own word, goes on: it lies, and a file cut short is no answer. */
-async function endsEarly(core: Core, handle: FileHandle, file: StoreFile, end: number): Promise<boolean> {
-  if (core.store.speed === 'inline' || end >= handle.inode.attributes.size) return false;
-  const attributes = await core.store.attributes(handle.inode.node, file);
-  return !failed(attributes) && end < attributes.size;
+/**
+ * A slow store ended a read where its file should go on. When the file has grown meanwhile, or shrunk, another read tells;
+ * when it is longer before and after a read that ends there, the store lies, and a file cut short is no answer.
+ */
+async function readOn(
+  core: Core,
+  inode: Inode,
+  file: StoreFile,
+  buffer: Uint8Array,
+  size: number,
+  offset: number,
+  first: number,
+): Promise<number> {
+  let count = first;
+  for (;;) {
+    const before = await core.store.attributes(inode.node, file);
+    if (failed(before) || before.size <= offset + count) return count;
+    const again = await core.store.read(file, buffer, size, offset, before.size);
+    if (again < 0 || again === size) return again;
+    if (again <= count) {
+      const after = await core.store.attributes(inode.node, file);
+      return !failed(after) && after.size > offset + again ? -Errno.EIO : again;
+    }
+    count = again;
+  }
 }

@@ -96,6 +96,46 @@ export type StoreCapability =
   | 'sparse'
   | 'direct';
 
+/**
+ * What a source was asked for. `lookup`: a name, with its attributes. `attributes`: of what is open. `openDirectory`,
+ * `list`: one opening of a directory, one reading on in it. `name`: one made, linked, moved or removed. `change`: mode,
+ * owner, times, size. `flush`: errors of delayed writes.
+ */
+export type StoreRequest =
+  | 'lookup'
+  | 'attributes'
+  | 'open'
+  | 'create'
+  | 'read'
+  | 'write'
+  | 'openDirectory'
+  | 'list'
+  | 'readlink'
+  | 'change'
+  | 'name'
+  | 'xattr'
+  | 'sync'
+  | 'flush'
+  | 'seek'
+  | 'copy'
+  | 'statistics';
+
+/** What this process asked of a source since it was opened; see docs/COUNTS.md for what becomes of it on the way. */
+export interface StoreCounts {
+  /** The sum of `byKind`. */
+  requests: number;
+  /** Bytes that reads brought, and that writes took. */
+  bytes: number;
+  bytesWritten: number;
+  /** Requests that failed by trouble with the source: not those that were answered "no such file" and the like. */
+  errors: number;
+  /** Files closed. No requests: nobody waits for it. */
+  closes: number;
+  /** Names entered without opening them (O_PATH), just after they were looked up. No requests: no bytes, no news. */
+  walks: number;
+  byKind: Record<StoreRequest, number>;
+}
+
 export interface Store {
   /** Identifies this store across mounts and machines' restarts, for the cache's index: "posix:/mnt/beegfs". */
   readonly id: string;
@@ -109,8 +149,11 @@ export interface Store {
   lookup(parent: StoreNode, name: string): Reply<Found>;
   /** The node for what `lookup` (or a creation) found at parent/name; to be given back with `release`. */
   node(parent: StoreNode, name: string, found: Found): StoreNode;
-  /** Tells the store that a node was also found at parent/name (hard links, renames by others). */
-  alias(node: StoreNode, parent: StoreNode, name: string): void;
+  /**
+   * Tells the store that a node was also found at parent/name (hard links, renames by others), when it was asked at
+   * `askedMs` (monotonic). What is older than the node's last move through this store is no news.
+   */
+  alias(node: StoreNode, parent: StoreNode, name: string, askedMs: number): void;
   /** Ends the use of a node: descriptors held for it are closed. */
   release(node: StoreNode): void;
 
@@ -173,8 +216,11 @@ export interface Store {
    * file; else -EAGAIN with `into` possibly scribbled on, and `read` is the way. Pooled stores always say -EAGAIN.
    */
   readNow(file: StoreFile, into: Uint8Array, length: number, offset: number): number;
-  /** Reads up to `length` bytes at `offset` into `into` through the pool; the count, short only at the end of the file. */
-  read(file: StoreFile, into: Uint8Array, length: number, offset: number): Reply<number>;
+  /**
+   * Reads up to `length` bytes at `offset` into `into` through the pool; the count, short only at the end of the file.
+   * `end`: where the caller believes the file to end. Bytes that stop there, or beyond, are not asked for more.
+   */
+  read(file: StoreFile, into: Uint8Array, length: number, offset: number, end?: number): Reply<number>;
   write(file: StoreFile, data: Uint8Array, offset: number): Reply<number>;
   /** What close(2) of one of several descriptors would report: errors of writes that the store delays until then. */
   flush(file: StoreFile): Reply<0>;
@@ -192,6 +238,7 @@ export interface Store {
   removeXattr(node: StoreNode, name: string, file?: StoreFile): Reply<0>;
 
   statistics(): Reply<StoreStatistics>;
+  counts(): StoreCounts;
   /** Closes everything; the store is not used afterwards. */
   shutdown(): Promise<void>;
 }

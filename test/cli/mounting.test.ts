@@ -64,10 +64,14 @@ mounting('the daemon is small, and idle when nothing is asked of it', async ({ m
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
     return Number(fields[11]) + Number(fields[12]);
   };
-  await sleep(500); // what the start left to do
-  const start = ticks();
-  await sleep(IDLE_SECONDS * 1000);
-  assert.ok(ticks() - start <= 2, `${ticks() - start} clock ticks in ${IDLE_SECONDS} s`);
+  // What the start left to do takes its time on a busy machine; then there is nothing.
+  const used: number[] = [];
+  do {
+    const start = ticks();
+    await sleep(IDLE_SECONDS * 1000);
+    used.push(ticks() - start);
+  } while (used.at(-1)! > 2 && used.length < 3);
+  assert.ok(used.at(-1)! <= 2, `${used.join(', ')} clock ticks in ${IDLE_SECONDS} s each`);
 });
 
 mounting('the control socket and the registry are closed to others', async ({ mountpoint }) => {
@@ -111,12 +115,12 @@ mounting(
   ['-o', 'ro,noatime,nodev,noexec,defaults,_netdev,x-any=thing,comment=a'],
 );
 
-mounting('log-level changes live; nothing else does', async ({ mountpoint }) => {
+mounting('log-level changes live', async ({ mountpoint }) => {
   assert.match(await mlOk(['set', mountpoint, 'log-level=debug']), /log-level=debug/);
   const status = await statusOf(mountpoint);
   assert.equal(status.logLevel, 'debug');
   assert.deepEqual(status.options['log-level'], { value: 'debug', from: 'set' });
-  for (const change of ['attr-ttl=3', 'log-level=loud']) {
+  for (const change of ['readahead=3M', 'log-level=loud']) {
     const refused = await ml(['set', mountpoint, change]);
     assert.equal(refused.status, 1);
     assert.match(refused.stderr, /^MLO_OPTION: /);
@@ -210,10 +214,13 @@ test('in front and in use: the first signal fails, the second forces', { skip: n
   const ending = finished(front, 30);
   await eventually('mounted', () => mountedAt(mountpoint) !== undefined);
   const user = launch('sleep', ['30'], { cwd: mountpoint });
-  await eventually('in use', () => user.pid !== undefined);
-  await sleep(200);
+  let said = '';
+  front.stderr?.on('data', (text: string) => {
+    said += text;
+  });
+  await eventually('in use', () => existsSync(`/proc/${user.pid}/cwd`));
   front.kill('SIGINT');
-  await sleep(500);
+  await eventually('it says that it cannot', () => said.includes('cannot unmount'));
   assert.notEqual(mountedAt(mountpoint), undefined);
   front.kill('SIGINT');
   const { status, stderr } = await ending;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatsDocument } from '../../src/telemetry/stats.ts';
 import { command, isRoot } from '../support/mounts.ts';
 import { type Finished, type RunOptions, run } from '../support/run.ts';
 
@@ -28,7 +29,7 @@ export interface StatusJson {
   capabilities: { on: string[]; off: Record<string, string> };
   options: Record<string, { value: string; from: string }>;
   effective: { storeSpeed: string; attributesTtlMs: number; negativeTtlMs: number; cache: unknown };
-  stats: { process: { residentBytes: number } };
+  stats: StatsDocument;
 }
 
 export async function statusOf(mountpoint: string, options: RunOptions = {}): Promise<StatusJson> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
-import { finished, kill, run } from '../support/run.ts';
+import { finished, kill, launch, run } from '../support/run.ts';
 import { detach, mountedAt, withWatchdog } from '../support/watchdog.ts';
 import { launchProgram, makeFiles, python, verifyFiles } from './programs.ts';
 
@@ -94,10 +94,14 @@ end = time.monotonic() + 10
 while time.monotonic() < end and name(calls['open']) == 'ok': time.sleep(0.02)
 print(json.dumps({key: name(call) for key, call in calls.items()}), flush=True)
 `;
-  const done = run(python, ['-c', program, mountpoint], { seconds: 30 });
+  const client = launch(python, ['-c', program, mountpoint]);
+  const ready = new Promise<void>((resolve) => {
+    client.stdout?.once('data', () => resolve());
+    client.once('exit', () => resolve()); // `answers` says why
+  });
   return {
-    ready: sleep(500),
-    answers: done.then((result) => {
+    ready,
+    answers: finished(client, 30).then((result) => {
       assert.equal(result.status, 0, result.stderr);
       return JSON.parse(result.stdout.split('\n')[1] ?? '{}') as Record<string, string>;
     }),

@@ -88,13 +88,12 @@ test('while one file of the source hangs, other files and cached ones go on', { 
   await onSlowStore(set, async ({ store, mount }) => {
     assert.equal((await readOf(join(mount.mountpoint, '000003'))).result, 'ok');
     await store.hang({ path: '000001', kinds: ['read'] });
-    const stuck = readOf(join(mount.mountpoint, '000001'), 30);
+    const stuck = readOf(join(mount.mountpoint, '000001'), 60);
     await sleep(200);
-    const began = Date.now();
+    // It hangs until it is let go: whoever waits for it gets no answer.
     for (const name of ['000002', '000003', '000004']) {
-      assert.equal((await readOf(join(mount.mountpoint, name), 10)).result, 'ok', name);
+      assert.equal((await readOf(join(mount.mountpoint, name), 15)).result, 'ok', name);
     }
-    assert.ok(Date.now() - began < 5000, `three other files took ${Date.now() - began} ms`);
     await store.release();
     assert.equal((await stuck).result, 'ok', 'the file that hung');
     await verifyFiles(mount.mountpoint, set);
@@ -109,10 +108,11 @@ test('while the whole source hangs for 10 s cached files are served, and then ev
     const cached = { count: 10, size: set.size };
     await verifyFiles(mount.mountpoint, cached);
     const reader = launchProgram('files.py', ['verify', mount.mountpoint, set.count, set.size]);
-    await store.hang({ kinds: ['read'], seconds: 10 });
-    const began = Date.now();
-    await verifyFiles(mount.mountpoint, cached, [], { seconds: 8 });
-    assert.ok(Date.now() - began < 8000, 'cached files waited for the source');
+    await store.hang({ kinds: ['read'] });
+    const tenSeconds = sleep(10_000);
+    await verifyFiles(mount.mountpoint, cached, [], { seconds: 30 }); // before the source answers again
+    await tenSeconds;
+    await store.release();
     const done = await finished(reader, 40);
     assert.equal(done.status, 0, done.stdout + done.stderr);
   });
@@ -170,7 +170,7 @@ for (const bytes of [1000, 0]) {
       const padded = wrong.filter((line) => !line.includes('[Errno') && !line.includes(`: ${bytes} bytes for`));
       assert.deepEqual(padded, []);
       await store.clear();
-      await sleep(LEASE_MS + 300);
+      await sleep(LEASE_MS + 1000); // what was asked just before may be told late on a busy machine
       await verifyFiles(mount.mountpoint, set);
     });
   });

@@ -275,6 +275,46 @@ test('a descriptor of the source that a fetch used last is closed when the kerne
   assert.equal(overlay.snapshot().idleDescriptors, 0);
 });
 
+test('a look-up that a rename overtakes does not spoil the file for who opens it by its new name', async () => {
+  const { source, overlay, gates, find } = await stage({ speed: 'pooled', passthrough: false });
+  fs.writeFileSync(path.join(source, 'a'), 'content');
+  const { node } = await find('a');
+  gates.hold('lookup', 1);
+  const found = overlay.lookup(1, 'a'); // as for a path whose lease has ended: without a lock on the directory
+  await until('looked up', () => gates.waiting('lookup') === 1);
+  assert.equal(await overlay.rename(1, 'a', 1, 'b', 0), 0);
+  gates.letGo('lookup');
+  await found;
+  const { handle } = await opened(overlay.open(node, O_RDONLY, false, CALLER));
+  overlay.release(node, handle);
+  assert.equal(await overlay.unlink(1, 'b'), 0);
+  const reply = await overlay.getattr(node, undefined);
+  assert.ok(typeof reply === 'object', `getattr: ${String(reply)}`);
+  assert.equal(reply.attributes.nlink, 0);
+});
+
+test('a read that outlasts its handle gets its bytes', async () => {
+  const { source, overlay, gates, find, kernel } = await stage({ speed: 'pooled', cached: true, passthrough: false });
+  fs.writeFileSync(path.join(source, 'a'), 'content');
+  await pause(5);
+  const warm = (await kernel.open('/a', O_RDONLY)) as KernelFile;
+  assert.equal(String(await kernel.read(warm, 0, 10)), 'content');
+  kernel.close(warm);
+  await pause(50); // kept
+  const { node } = await find('a');
+  const { handle } = await opened(overlay.open(node, O_RDONLY, false, CALLER)); // from the cache: no descriptor of its own
+  const writer = await opened(overlay.open(node, O_WRONLY, false, CALLER)); // from here on the source serves it
+  gates.hold('open');
+  const read = overlay.read(node, handle, 0, 4096, Buffer.alloc(4096), CALLER);
+  await until('the source is opened', () => gates.waiting('open') === 1);
+  overlay.release(node, handle);
+  gates.letGo('open');
+  const outcome = await read;
+  assert.ok(typeof outcome === 'object', `read: ${String(outcome)}`);
+  assert.equal(String(outcome.bytes), 'content');
+  overlay.release(node, writer.handle);
+});
+
 test('a file that got a second name from others while its first was removed is still asked about', async () => {
   const { source, overlay, gates, find, kernel } = await stage({ speed: 'pooled', attributesTtlMs: 0 });
   fs.writeFileSync(path.join(source, 'a'), 'one');

@@ -66,6 +66,8 @@ interface Setting {
   speed: 'inline' | 'pooled';
   cache: boolean;
   passthrough: boolean;
+  /** One in so many opens is a sample (overlay/sampling.ts); 0: none. */
+  sampleOpens: number;
 }
 
 const settings: Setting[] = [];
@@ -77,8 +79,11 @@ for (const speed of ['inline', 'pooled'] as const) {
         speed,
         cache,
         passthrough,
+        sampleOpens: 0,
       });
     }
+    const name = `${speed} store, ${cache ? 'cached' : 'not cached'}, every open that may be one is a sample`;
+    settings.push({ name, speed, cache, passthrough: true, sampleOpens: 1 });
   }
 }
 
@@ -104,7 +109,7 @@ class Scenario {
     age(this.source);
   }
 
-  async start({ speed, cache, passthrough }: Setting): Promise<void> {
+  async start({ speed, cache, passthrough, sampleOpens }: Setting): Promise<void> {
     const store = await openPosixStore({ root: this.source, speed, log: silentLog });
     const disk = cache
       ? await openCache({
@@ -122,6 +127,7 @@ class Scenario {
       attributesTtlMs: 0,
       passthroughMinBytes: PASSTHROUGH_MIN,
       timestampGranularityMs: 0,
+      sampleOpens,
     });
     this.kernel = new KernelModel(this.overlay, passthrough);
   }

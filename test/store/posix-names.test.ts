@@ -157,7 +157,7 @@ for (const speed of SPEEDS) {
     const [node, d] = [await walk(store, 'a'), await walk(store, 'd')];
     const found = await value(store.makeLink(node, d, 'b'));
     assert.deepEqual([found.id, found.birth, found.attributes.nlink], [node.id, node.birth, 2]);
-    store.alias(node, d, 'b');
+    store.alias(node, d, 'b', performance.now());
     await value(store.rename(top, 'a', d, 'b', 0, node, node)); // two names of one file: nothing happens
     assert.deepEqual(fs.readdirSync(root).sort(), ['a', 'd']);
     await value(store.unlink(d, 'b', node));
@@ -235,7 +235,7 @@ for (const speed of SPEEDS) {
     fs.unlinkSync(join(root, 'd/f'));
     await fails(store.revalidate(node), 'ENOENT');
     await fails(store.open(node, O_RDONLY), 'ESTALE');
-    store.alias(node, d, 'kept');
+    store.alias(node, d, 'kept', performance.now());
     assert.equal(await contents(store, node), 'one');
     assert.equal(fs.readFileSync(join(root, 'd/kept'), 'latin1'), 'one');
   });

@@ -1,22 +1,28 @@
 /** A store whose answers a test can hold back: the call is made at once, what it brought is delivered when let go. */
 import type { Store } from '../../src/store/store.ts';
 
-export class Gates {
-  readonly #held = new Map<string, (() => void)[]>();
+interface Gate {
+  readonly waiting: (() => void)[];
+  /** How many more answers are to wait. */
+  left: number;
+}
 
-  /** From now on answers of this method wait. */
-  hold(method: keyof Store): void {
-    this.#held.set(method, []);
+export class Gates {
+  readonly #held = new Map<string, Gate>();
+
+  /** From now on answers of this method wait: all of them, or the next `count`. */
+  hold(method: keyof Store, count = Number.POSITIVE_INFINITY): void {
+    this.#held.set(method, { waiting: [], left: count });
   }
 
   /** How many answers wait. */
   waiting(method: keyof Store): number {
-    return this.#held.get(method)?.length ?? 0;
+    return this.#held.get(method)?.waiting.length ?? 0;
   }
 
   /** Delivers what waits, and holds nothing back any more. */
   letGo(method: keyof Store): void {
-    const waiting = this.#held.get(method) ?? [];
+    const waiting = this.#held.get(method)?.waiting ?? [];
     this.#held.delete(method);
     for (const resume of waiting) resume();
   }
@@ -28,9 +34,12 @@ export class Gates {
         if (typeof member !== 'function') return member;
         return (...args: unknown[]): unknown => {
           const outcome = member.apply(target, args) as unknown;
-          const queue = this.#held.get(String(name));
-          if (queue === undefined) return outcome;
-          return Promise.resolve(outcome).then((value) => new Promise((resolve) => queue.push(() => resolve(value))));
+          const gate = this.#held.get(String(name));
+          if (gate === undefined || gate.left === 0) return outcome;
+          gate.left--;
+          return Promise.resolve(outcome).then(
+            (value) => new Promise((resolve) => gate.waiting.push(() => resolve(value))),
+          );
         };
       },
     });

@@ -34,10 +34,13 @@ export interface KernelFile {
   flags: number;
   /** The file the kernel itself opened on the backing one. */
   backingFd: number | undefined;
+  /** FOPEN_DIRECT_IO. Taken to be mapped: to the inode it is then an open in the cached mode. */
+  direct: boolean;
 }
 
 export class KernelModel implements Kernel {
   readonly passthrough: boolean;
+  readonly directIoMappable = true;
   readonly #overlay: Overlay;
   readonly #inodes = new Map<NodeId, KernelInode>();
   readonly #lookups = new Map<NodeId, number>();
@@ -198,7 +201,7 @@ export class KernelModel implements Kernel {
       inode.cached++;
       if (!opened.keepCache) inode.pages.clear();
     }
-    return { node, handle: opened.handle, flags, backingFd };
+    return { node, handle: opened.handle, flags, backingFd, direct: opened.directIo };
   }
 
   async getattr(node: NodeId): Promise<Entry['attributes'] | number> {
@@ -214,6 +217,7 @@ export class KernelModel implements Kernel {
       const buffer = Buffer.alloc(size);
       return buffer.subarray(0, fs.readSync(file.backingFd, buffer, 0, size, offset));
     }
+    if (file.direct) return this.#readDirect(file, offset, size);
     const inode = this.#inodes.get(file.node)!;
     const end = Math.min(offset + size, inode.size);
     const parts: Buffer[] = [];
@@ -229,6 +233,15 @@ export class KernelModel implements Kernel {
       parts.push(bytes.subarray(from, Math.min(PAGE, end - page * PAGE)));
     }
     return Buffer.concat(parts);
+  }
+
+  async #readDirect(file: KernelFile, offset: number, size: number): Promise<Buffer | number> {
+    const into = Buffer.alloc(size);
+    const outcome = await this.#overlay.read(file.node, file.handle, offset, size, into, CALLER);
+    if (typeof outcome === 'number') return outcome < 0 ? outcome : into.subarray(0, outcome);
+    const bytes = Buffer.from(outcome.bytes);
+    outcome.release?.();
+    return bytes;
   }
 
   async #fetch(file: KernelFile, page: number): Promise<Buffer | number> {

@@ -124,6 +124,7 @@ export class Changes {
     const fd = this.#context.descriptors.openNow(node);
     if (fd < 0) return undefined;
     const length = sys.getxattr.now(descriptorPath(fd), key, this.#value, XATTR_FIRST);
+    this.#context.runner.counts.xattr++;
     sys.closeNow(fd);
     if (length >= 0) return Buffer.from(this.#value.subarray(0, length));
     return length === -Errno.ENODATA ? length : undefined;

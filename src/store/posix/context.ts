@@ -101,6 +101,7 @@ export class Context {
     const { fd } = file;
     if (fd < 0) return;
     file.fd = -1;
+    this.runner.counts.closes++;
     this.runner.close(fd);
   }
 

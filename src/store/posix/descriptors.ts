@@ -5,8 +5,8 @@
  * whose identity was checked after opening. No path with a "/" in it ever reaches the kernel, and no symbolic link is
  * followed, so whatever is swapped while this runs, a call either happens in the directory that was meant or fails.
  *
- * Directories' descriptors are kept in a list by last use and bounded; they are reopened when needed. One that a call
- * under way uses is never closed.
+ * Descriptors are kept in a list by last use and bounded; directories are reopened when needed. One that a call under way
+ * uses is never closed. INVARIANT: a node is in the list if and only if it has a descriptor and is not pinned.
  */
 import { Errno, failed } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
@@ -46,7 +46,7 @@ export class Descriptors {
     this.#localStat = options.localStat;
   }
 
-  /** Directories held open. */
+  /** Descriptors in the list. */
   get open(): number {
     return this.#count;
   }
@@ -73,6 +73,7 @@ export class Descriptors {
       }
       if (!this.#name.set(name)) continue;
       const fd = sys.openatNow(dir, this.#name.address, OPEN_DIRECTORY, 0);
+      this.#runner.counts.walks++;
       if (fd < 0) {
         if (fd !== -Errno.ENOENT && fd !== -Errno.ENOTDIR && fd !== -Errno.ELOOP) failure = fd;
         continue;
@@ -95,6 +96,7 @@ export class Descriptors {
     if (dir < 0) return dir;
     if (!this.#name.set(at.name)) return -Errno.ENAMETOOLONG;
     const fd = sys.openatNow(dir, this.#name.address, OPEN_PINNED, 0);
+    this.#runner.counts.walks++;
     if (fd < 0) return fd;
     const stat = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, this.#mask, this.#stat.address);
     if (stat === 0 && this.#stat.describes(node)) return fd;
@@ -160,6 +162,7 @@ export class Descriptors {
       ? sys.statxNow(fd, NO_PATH_ADDRESS, flags, this.#mask, buffer.address)
       : yield trip(sys.statx, fd, NO_PATH, flags, this.#mask, buffer.bytes);
     const same = result >= 0 && buffer.describes(node);
+    if (same) node.links = buffer.links();
     this.#buffers.give(buffer);
     if (result < 0) return result;
     return same ? 0 : -Errno.ESTALE;
@@ -194,33 +197,40 @@ export class Descriptors {
   }
 
   /**
-   * Makes sure that a node about to lose its last name can still be reached; `dir` is the descriptor of the directory
-   * its name is in. Fails silently: an unpinned file answers ESTALE afterwards.
+   * Makes sure that a node about to lose a name can still be reached; `dir` is the descriptor of the directory its name
+   * is in. Fails silently: an unpinned file answers ESTALE afterwards.
    */
   *pin(node: PosixNode, dir: number, name: string): Steps<0> {
-    if (node.fd < 0) {
-      const fd = yield* this.openVerified(dir, name, OPEN_PINNED, node);
-      if (fd < 0) return 0;
-      if (node.fd >= 0) this.#runner.close(fd);
-      else node.fd = fd;
-    } else if (!node.pinned) {
-      this.#unlink(node);
+    node.uses++; // given back meanwhile, it is closed by the drop
+    try {
+      if (node.fd >= 0) {
+        if (!node.pinned) yield* this.verify(node.fd, node); // for its link count
+      } else {
+        const fd = yield* this.openVerified(dir, name, OPEN_PINNED, node);
+        if (node.fd < 0) {
+          if (fd < 0) return 0;
+          this.adopt(node, fd);
+          return 0;
+        }
+        if (fd >= 0) this.#runner.close(fd); // whoever uses the directory has opened it meanwhile
+      }
+      if (!node.pinned) this.#unlink(node);
+      node.pinned = true;
+      return 0;
+    } finally {
+      this.drop(node);
     }
-    node.pinned = true;
-    return 0;
   }
 
-  /** Takes a pin back: the node has kept a name after all. */
+  /** Takes a pin back: the node has a name after all. Its descriptor goes when there is need for others. */
   unpin(node: PosixNode): void {
     if (!node.pinned) return;
     node.pinned = false;
-    if (node.isDirectory) this.#append(node);
-    else if (node.uses > 0)
-      node.pinned = true; // somebody is at it; it stays until release
-    else this.#close(node);
+    this.#append(node);
+    this.#makeRoom(node);
   }
 
-  /** Gives a node the descriptor of a file that has no name (O_TMPFILE). */
+  /** Gives a node without a descriptor one that is kept until release. */
   adopt(node: PosixNode, fd: number): void {
     node.fd = fd;
     node.pinned = true;
@@ -256,6 +266,11 @@ export class Descriptors {
   #keep(node: PosixNode, fd: number): void {
     node.fd = fd;
     this.#append(node);
+    this.#makeRoom(node);
+  }
+
+  /** Closes what was used least, but not what is in use, nor `node`. */
+  #makeRoom(node: PosixNode): void {
     let candidate = this.#oldest;
     while (this.#count > this.#limit && candidate && candidate !== node) {
       const next: PosixNode | undefined = candidate.newer;

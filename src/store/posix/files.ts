@@ -16,6 +16,7 @@ import { FileType } from '../attributes.ts';
 import { byName, gone } from './by-name.ts';
 import type { Context } from './context.ts';
 import { descriptorPath } from './context.ts';
+import type { Counts } from './counts.ts';
 import { PosixFile } from './file.ts';
 import {
   AT_EMPTY_PATH,
@@ -24,6 +25,7 @@ import {
   O_CLOEXEC,
   O_DIRECT,
   O_DSYNC,
+  O_NOATIME,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
@@ -37,6 +39,7 @@ import { longTrip, type Steps, type Trip, trip } from './trips.ts';
 
 /** Buffered reads stop at a page's end or at the file's end, so a short count elsewhere is the end of the file. */
 const PAGE = 4096;
+const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 
 export function waits(flags: number): boolean {
@@ -50,10 +53,19 @@ export class Files {
   /** The source answers RWF_NOWAIT; memory file systems need not, and never wait. */
   #nowait = true;
   readonly #memory: boolean;
+  /**
+   * What is read goes to the source as it was asked for: nothing is read ahead, no request is cut to the kernel's idea of
+   * a size, and no page is kept twice. By fcntl and not by open(2), whose flags a FUSE server is told and may act on.
+   */
+  readonly #direct: boolean;
 
-  constructor(context: Context, memory: boolean) {
+  readonly #counts: Counts;
+
+  constructor(context: Context, { memory, direct }: { memory: boolean; direct: boolean }) {
     this.#context = context;
+    this.#counts = context.runner.counts;
     this.#memory = memory;
+    this.#direct = direct;
   }
 
   open(node: PosixNode, flags: number): Reply<PosixFile> {
@@ -70,12 +82,14 @@ export class Files {
     if (dir >= 0 && this.#name.set(at.name)) {
       const kept = (flags & OPEN_KEPT) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
       const fd = sys.openatNow(dir, this.#name.address, kept, 0);
+      this.#counts.open++;
       if (fd >= 0) {
         const mask = this.#context.statxMask;
         const result = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, mask, this.#stat.address);
         if (result === 0 && this.#stat.describes(node)) return new PosixFile(fd, access, waits(flags));
         sys.closeNow(fd);
       } else if (!gone(fd)) {
+        this.#counts.failed(fd);
         this.#noteFlags(fd, flags);
         return fd;
       }
@@ -101,6 +115,9 @@ export class Files {
         return result;
       }
     }
+    if (this.#direct && (flags & O_ACCMODE) === O_RDONLY) {
+      sys.fcntl.now(fd, F_SETFL, (kept & (O_NONBLOCK | O_NOATIME)) | O_DIRECT); // where it cannot, it reads as before
+    }
     return new PosixFile(fd, flags & O_ACCMODE, waits(flags));
   }
 
@@ -114,7 +131,7 @@ export class Files {
       return opened;
     });
     if (fd >= 0 || !gone(fd)) return fd;
-    if (!node.pinned) return fd;
+    if (!node.held) return fd;
     node.uses++;
     try {
       return yield trip(sys.openat, AT_FDCWD, descriptorPath(node.fd), flags, 0);
@@ -137,7 +154,7 @@ export class Files {
    */
   readNow(file: PosixFile, into: Uint8Array, length: number, offset: number): number {
     if (!this.#context.runner.inline || file.waits) return -Errno.EAGAIN;
-    if (this.#memory) return sys.preadNow(file.fd, into, length, offset);
+    if (this.#memory) return this.#readInline(sys.preadNow(file.fd, into, length, offset));
     if (!this.#nowait) return -Errno.EAGAIN;
     let done = sys.preadFlags(file.fd, into, length, offset, sys.RWF_NOWAIT);
     if (done === -Errno.EOPNOTSUPP) {
@@ -152,11 +169,26 @@ export class Files {
       if (more === 0) break;
       done += more;
     }
+    return this.#readInline(done);
+  }
+
+  /** Counts a read on the calling thread; one that found nothing in memory is counted when it is made again. */
+  #readInline(done: number): number {
+    if (done === -Errno.EAGAIN) return done;
+    this.#counts.read++;
+    if (done < 0) this.#counts.failed(done);
+    else this.#counts.bytesRead += done;
     return done;
   }
 
   /** On the pool. An error after some bytes is an error: a short count would mean the file's end. */
-  async read(file: PosixFile, into: Uint8Array, length: number, offset: number): Promise<number> {
+  async read(
+    file: PosixFile,
+    into: Uint8Array,
+    length: number,
+    offset: number,
+    end = Number.POSITIVE_INFINITY,
+  ): Promise<number> {
     const wanted = Math.min(length, into.byteLength);
     let done = 0;
     file.uses++;
@@ -166,13 +198,20 @@ export class Files {
       if (count < 0) done = count;
       if (count <= 0) break;
       done += count;
+      if (offset + done >= end) break; // else it costs one more trip to be told that this was the end
     }
     this.#context.used(file);
     return done;
   }
 
   write(file: PosixFile, data: Uint8Array, offset: number): Reply<number> {
-    if (this.#context.runner.inline && !file.waits) return sys.pwriteNow(file.fd, data, offset);
+    if (this.#context.runner.inline && !file.waits) {
+      const count = sys.pwriteNow(file.fd, data, offset);
+      this.#counts.write++;
+      if (count < 0) this.#counts.failed(count);
+      else this.#counts.bytesWritten += count;
+      return count;
+    }
     return this.#onPool(file, longTrip(sys.pwrite, file.fd, data, data.byteLength, offset));
   }
 
@@ -198,7 +237,10 @@ export class Files {
   }
 
   seek(file: PosixFile, offset: number, whence: number): Reply<number> {
-    if (this.#context.runner.inline) return sys.lseek.now(file.fd, offset, whence);
+    if (this.#context.runner.inline) {
+      this.#counts.seek++;
+      return sys.lseek.now(file.fd, offset, whence);
+    }
     return this.#onPool(file, longTrip(sys.lseek, file.fd, offset, whence));
   }
 
@@ -225,7 +267,7 @@ export class Files {
   async #onPool(file: PosixFile, call: Trip): Promise<number> {
     if (file.fd < 0) return -Errno.EBADF;
     file.uses++;
-    const result = await this.#context.runner.lane.run(call.call, call.args);
+    const result = await this.#context.runner.alone(call);
     this.#context.used(file);
     return result;
   }

@@ -3,11 +3,11 @@ import { Errno, failed, type Outcome, type Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import type { Attributes } from '../attributes.ts';
 import type { DirectoryEntry, Found } from '../store.ts';
-import { byName, untilSettled } from './by-name.ts';
+import { byName, gone, untilSettled } from './by-name.ts';
 import { type Context, descriptorPath } from './context.ts';
 import type { PosixFile } from './file.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_RDONLY, STAT_NAME } from './flags.ts';
-import type { PosixNode } from './node.ts';
+import type { Location, PosixNode } from './node.ts';
 import { NameBuffer, NO_PATH_ADDRESS, StatxBuffer } from './statx.ts';
 import { longTrip, type Steps, trip } from './trips.ts';
 
@@ -43,11 +43,18 @@ export class Look {
     const dir = this.#context.descriptors.now(parent);
     if (dir < 0) return dir;
     if (!this.#name.set(name)) return -Errno.ENAMETOOLONG;
-    return sys.statxNow(dir, this.#name.address, STAT_NAME, this.#context.statxMask, this.#stat.address);
+    const { counts } = this.#context.runner;
+    counts.lookup++;
+    const result = sys.statxNow(dir, this.#name.address, STAT_NAME, this.#context.statxMask, this.#stat.address);
+    if (result < 0) counts.failed(result);
+    return result;
   }
 
   #statOpenNow(fd: number): Reply<Attributes> {
     const result = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, this.#context.statxMask, this.#stat.address);
+    const { counts } = this.#context.runner;
+    counts.attributes++;
+    if (result < 0) counts.failed(result);
     return result < 0 ? result : this.#stat.attributes();
   }
 
@@ -59,14 +66,14 @@ export class Look {
       const { parent, name } = node.locations[i]!;
       if (this.#statNow(parent, name) === 0 && this.#stat.describes(node)) return this.#stat.attributes();
     }
-    return node.pinned ? this.#statOpenNow(node.fd) : -Errno.ESTALE;
+    return node.held ? this.#statOpenNow(node.fd) : -Errno.ESTALE;
   }
 
   *#attributesSteps(node: PosixNode, file: PosixFile | undefined): Steps<Attributes> {
     const context = this.#context;
     if (file) return yield* context.withFile(file, (fd) => context.attributesOf(fd));
     const outcome = yield* byName(node, (at) => this.#attributesAt(node, at));
-    if (!failed(outcome) || !node.pinned) return outcome;
+    if (!failed(outcome) || !node.held) return outcome;
     node.uses++;
     try {
       return yield* context.attributesOf(node.fd);
@@ -89,33 +96,40 @@ export class Look {
   }
 
   /**
-   * Of a file with several names nobody says which one it is opened by. So every name must still lead to it; one that does
-   * not is dropped, and whoever asked looks its own name up again.
+   * Of a file with several names nobody says which one it is opened by. So every name must still lead to it; those that do
+   * not are dropped, all at once: whoever asked looks its own name up again, and asks no third time.
    */
   revalidate(node: PosixNode): Reply<Attributes> {
     const at = node.newest();
     if (at === undefined) return node === this.#context.root ? this.attributes(node, undefined) : -Errno.ENOENT;
-    const { locations } = node;
     if (!this.#context.runner.inline) {
       return this.#context.runner.run(untilSettled(node, () => this.#revalidateSteps(node)));
     }
-    for (let i = locations.length - 1; i >= 0; i--) {
-      const { parent, name } = locations[i]!;
+    let failure = 0;
+    for (let i = node.locations.length - 1; i >= 0; i--) {
+      const { parent, name } = node.locations[i]!;
       const result = this.#statNow(parent, name);
       if (result === 0 && this.#stat.describes(node)) continue;
-      if (locations.length > 1) node.removeLocation(parent, name);
-      return result < 0 ? result : -Errno.ESTALE;
+      failure = result < 0 ? result : -Errno.ESTALE;
+      if (!gone(failure)) return failure;
+      node.dropLocation(parent, name);
     }
-    return this.#stat.attributes();
+    return failure < 0 ? failure : this.#stat.attributes();
   }
 
   *#revalidateSteps(node: PosixNode): Steps<Attributes> {
+    const { moves } = node;
+    const dead: Location[] = [];
     let outcome: Outcome<Attributes> = -Errno.ESTALE;
     for (const at of [...node.locations]) {
-      outcome = yield* this.#attributesAt(node, at);
-      if (!failed(outcome)) continue;
-      if (node.locations.length > 1) node.removeLocation(at.parent, at.name);
-      return outcome;
+      const found = yield* this.#attributesAt(node, at);
+      if (failed(found) && !gone(found)) return found;
+      if (failed(found)) dead.push(at);
+      if (failed(found) || dead.length === 0) outcome = found;
+    }
+    // What a move of ours may have brought about meanwhile says nothing of the names as they are known now.
+    if (node.moves === moves && node.moving === undefined) {
+      for (const at of dead) node.dropLocation(at.parent, at.name);
     }
     return outcome;
   }

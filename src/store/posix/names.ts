@@ -73,42 +73,46 @@ export class Names {
   }
 
   *#linkSteps(node: PosixNode, parent: PosixNode, name: string, dir: number): Steps<Found> {
-    const context = this.#context;
-    const result = yield* this.#linkAny(node, dir, name);
-    if (failed(result)) {
-      if (result === -Errno.EOPNOTSUPP) context.missing.add('hardlink');
-      return result;
-    }
-    const found = yield* context.find(dir, name);
-    if (failed(found)) return found;
-    if (found.id !== node.id) {
-      // Another file had been put in the place of the one meant between the two calls.
-      yield trip(sys.unlinkat, dir, sys.cstring(name), 0);
-      return -Errno.ESTALE;
+    const found = yield* this.#linkAny(node, dir, name);
+    if (failed(found)) {
+      if (found === -Errno.EOPNOTSUPP) this.#context.missing.add('hardlink');
+      return found;
     }
     node.addLocation(parent, name);
     return found;
   }
 
-  *#linkAny(node: PosixNode, dir: number, name: string): Steps<number> {
+  *#linkAny(node: PosixNode, dir: number, name: string): Steps<Found> {
     const { descriptors } = this.#context;
+    const newName = sys.cstring(name);
+    const linked = this.#linked.bind(this, node, dir, name);
     let missing = false; // the file, or the directory that the new name shall be in
-    const linked = yield* byName(node, function* (at): Steps<number> {
+    const outcome = yield* byName(node, function* (at): Steps<Found> {
       const from = yield* descriptors.hold(at.parent);
       if (failed(from)) return from;
-      const result = yield trip(sys.linkat, from, sys.cstring(at.name), dir, sys.cstring(name), 0);
+      const result = yield trip(sys.linkat, from, sys.cstring(at.name), dir, newName, 0);
       descriptors.drop(at.parent);
       missing = result === -Errno.ENOENT;
-      return result;
+      return result < 0 ? result : yield* linked();
     });
-    if (linked >= 0 || !gone(linked)) return linked;
-    if (!node.pinned) return missing ? -Errno.ENOENT : linked;
+    if (!failed(outcome) || !gone(outcome)) return outcome;
+    if (!node.held) return missing ? -Errno.ENOENT : outcome;
     node.uses++;
     try {
-      return yield trip(sys.linkat, AT_FDCWD, descriptorPath(node.fd), dir, sys.cstring(name), AT_SYMLINK_FOLLOW);
+      const path = descriptorPath(node.fd);
+      const result = yield trip(sys.linkat, AT_FDCWD, path, dir, newName, AT_SYMLINK_FOLLOW);
+      return result < 0 ? result : yield* linked();
     } finally {
       descriptors.drop(node);
     }
+  }
+
+  /** What a new name leads to. Of another file, which had been put in the place of the one meant, it is taken back. */
+  *#linked(node: PosixNode, dir: number, name: string): Steps<Found> {
+    const found = yield* this.#context.find(dir, name);
+    if (failed(found) || (found.id === node.id && found.birth === node.birth)) return found;
+    yield trip(sys.unlinkat, dir, sys.cstring(name), 0);
+    return -Errno.ESTALE;
   }
 
   unlink(parent: PosixNode, name: string, node: PosixNode | undefined): Reply<0> {
@@ -127,23 +131,24 @@ export class Names {
   }
 
   *#removeSteps(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined, dir: number): Steps<0> {
-    const pinned = yield* this.#pinLast(node, parent, name, dir);
+    const pinned = yield* this.#pin(node, dir, name);
     const result = yield trip(sys.unlinkat, dir, sys.cstring(name), flags);
-    if (node) {
-      if (result === 0) node.removeLocation(parent, name);
-      else if (pinned === 1) this.#context.descriptors.unpin(node);
-    }
+    if (result === 0) node?.removeLocation(parent, name);
+    if (pinned === 1) this.#pinNoLongerThanNeeded(node!, result);
     return result as 0;
   }
 
-  /** Pins what is about to lose its last known name; 1 when it was pinned by this. */
-  *#pinLast(node: PosixNode | undefined, parent: PosixNode, name: string, dir: number): Steps<number> {
-    const { pins, runner, descriptors } = this.#context;
+  /** Pins what is about to lose a name, which may be its last: the other names known may be out of date. 1: by this. */
+  *#pin(node: PosixNode | undefined, dir: number, name: string): Steps<number> {
+    const { pins, descriptors } = this.#context;
     if (!node || node.pinned || !pins) return 0;
-    // Another known name may be out of date; looking costs nothing on an inline store, so it is pinned anyway.
-    if (!runner.inline && !node.onlyAt(parent, name)) return 0;
     yield* descriptors.pin(node, dir, name);
     return node.pinned ? 1 : 0;
+  }
+
+  /** A file that has other names goes on by them; a descriptor for each would have no bound. */
+  #pinNoLongerThanNeeded(node: PosixNode, removed: number): void {
+    if (removed < 0 || (node.links > 1 && !node.isDirectory)) this.#context.descriptors.unpin(node);
   }
 
   rename(
@@ -177,14 +182,15 @@ export class Names {
     newDir: number,
   ): Steps<0> {
     const replaced = flags === 0 && target !== node ? target : undefined;
-    const pinned = yield* this.#pinLast(replaced, newParent, newName, newDir);
+    const pinned = yield* this.#pin(replaced, newDir, newName);
     const result = yield trip(sys.renameat2, dir, sys.cstring(name), newDir, sys.cstring(newName), flags);
+    if (pinned === 1) this.#pinNoLongerThanNeeded(replaced!, result);
     if (result < 0) {
-      if (replaced && pinned === 1) this.#context.descriptors.unpin(replaced);
       if (result === -Errno.EINVAL && flags === RENAME_EXCHANGE) this.#context.missing.add('exchange');
       return result;
     }
-    if (node !== undefined && node === target) return 0; // two names of one file: rename does nothing, both stay
+    // Two names of one file: rename does nothing, both stay. A directory has one: what was believed of it was old.
+    if (node !== undefined && node === target && !node.isDirectory) return 0;
     node?.removeLocation(parent, name);
     target?.removeLocation(newParent, newName);
     node?.addLocation(newParent, newName);

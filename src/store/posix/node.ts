@@ -31,12 +31,15 @@ export class PosixNode implements StoreNode, FileIdentity {
   uses = 0;
   /** The descriptor is the only way to the file (its last name was removed): kept until release. */
   pinned = false;
+  /** Its link count when it was last made sure that a descriptor is of it. */
+  links = 1;
   /** Given back while calls were under way: the last of them closes the descriptor. */
   closing = false;
   /** The open under way of a pooled store, which others wait for instead of opening again. */
   opening: Promise<number> | undefined;
-  /** Changes of its names that have ended. */
+  /** Changes of its names through this store that have ended, and when the last one did (monotonic ms). */
   moves = 0;
+  movedAtMs: number = Number.NEGATIVE_INFINITY;
   #movesUnderWay = 0;
   #moved: PromiseWithResolvers<number> | undefined;
   /** Neighbours in the list of directories by last use. */
@@ -57,6 +60,11 @@ export class PosixNode implements StoreNode, FileIdentity {
 
   get isDirectory(): boolean {
     return this.type === FileType.DIRECTORY;
+  }
+
+  /** Its descriptor leads to it without a name. Those of directories with a name are for finding what is in them. */
+  get held(): boolean {
+    return this.pinned || (this.fd >= 0 && !this.isDirectory);
   }
 
   newest(): Location | undefined {
@@ -81,8 +89,17 @@ export class PosixNode implements StoreNode, FileIdentity {
   }
 
   removeLocation(parent: PosixNode, name: string): void {
-    const index = this.locations.findIndex((at) => at.parent === parent && at.name === name);
+    // By identity: a directory that was forgotten and found again has another node.
+    const { id, birth } = parent;
+    const index = this.locations.findIndex(
+      (at) => at.name === name && at.parent.id === id && at.parent.birth === birth,
+    );
     if (index >= 0) this.locations.splice(index, 1);
+  }
+
+  /** Forgets a name that does not lead to it any more, unless it is the last one known: that may come to again. */
+  dropLocation(parent: PosixNode, name: string): void {
+    if (this.locations.length > 1) this.removeLocation(parent, name);
   }
 
   /** Settles when the changes of its names that are under way have ended; undefined when there are none. */
@@ -98,13 +115,9 @@ export class PosixNode implements StoreNode, FileIdentity {
 
   moveEnds(): void {
     this.moves++;
+    this.movedAtMs = performance.now();
     if (--this.#movesUnderWay > 0) return;
     this.#moved?.resolve(0);
     this.#moved = undefined;
-  }
-
-  /** True when parent/name is the only way known to it. */
-  onlyAt(parent: PosixNode, name: string): boolean {
-    return this.locations.every((at) => at.parent === parent && at.name === name);
   }
 }

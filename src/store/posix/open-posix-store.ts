@@ -105,7 +105,8 @@ async function assemble(
   const readOnly = options.readOnly ?? false;
   const context = new Context({ root, runner, descriptors, buffers, statxMask, readOnly, pins: !kind.nfs });
   const workers = [creator, others].filter((each) => each !== undefined);
-  return new PosixStore({ path, context, rootFound: found, memory: kind.memory, workers });
+  const { memory, direct } = kind;
+  return new PosixStore({ path, context, rootFound: found, memory, direct, workers });
 }
 
 function fixedIdentity({ identity, root }: PosixStoreOptions): { uid: number; gid: number } | undefined {

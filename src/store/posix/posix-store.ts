@@ -14,6 +14,7 @@ import type {
   SpeedClass,
   Store,
   StoreCapability,
+  StoreCounts,
   StoreFile,
   StoreNode,
   StoreStatistics,
@@ -37,6 +38,8 @@ export interface PosixStoreParts {
   context: Context;
   rootFound: Found;
   memory: boolean;
+  /** Files are read with O_DIRECT; see files.ts. */
+  direct: boolean;
   workers: readonly CredentialWorkers[];
 }
 
@@ -52,7 +55,7 @@ export class PosixStore implements Store {
   readonly #names: Names;
   readonly #changes: Changes;
 
-  constructor({ path, context, rootFound, memory, workers }: PosixStoreParts) {
+  constructor({ path, context, rootFound, memory, direct, workers }: PosixStoreParts) {
     this.id = `posix:${path}`;
     this.speed = context.runner.inline ? 'inline' : 'pooled';
     this.readOnly = context.readOnly;
@@ -60,7 +63,7 @@ export class PosixStore implements Store {
     this.#rootFound = rootFound;
     this.#workers = workers;
     this.#look = new Look(context);
-    this.#files = new Files(context, memory);
+    this.#files = new Files(context, { memory, direct });
     this.#names = new Names(context);
     this.#changes = new Changes(context);
   }
@@ -90,8 +93,11 @@ export class PosixStore implements Store {
     return node;
   }
 
-  alias(node: StoreNode, parent: StoreNode, name: string): void {
-    if (node !== this.#context.root) (node as PosixNode).addLocation(parent as PosixNode, name);
+  alias(node: StoreNode, parent: StoreNode, name: string, askedMs: number): void {
+    if (node === this.#context.root) return;
+    const found = node as PosixNode;
+    // It may have been at that name before a move and not be after; the move itself notes where it is.
+    if (found.moving === undefined && askedMs >= found.movedAtMs) found.addLocation(parent as PosixNode, name);
   }
 
   release(node: StoreNode): void {
@@ -191,8 +197,8 @@ export class PosixStore implements Store {
     return this.#files.readNow(file as PosixFile, into, length, offset);
   }
 
-  read(file: StoreFile, into: Uint8Array, length: number, offset: number): Reply<number> {
-    return this.#files.read(file as PosixFile, into, length, offset);
+  read(file: StoreFile, into: Uint8Array, length: number, offset: number, end?: number): Reply<number> {
+    return this.#files.read(file as PosixFile, into, length, offset, end);
   }
 
   write(file: StoreFile, data: Uint8Array, offset: number): Reply<number> {
@@ -243,8 +249,12 @@ export class PosixStore implements Store {
     return this.#context.runner.run(statisticsSteps(this.#context.root.fd));
   }
 
+  counts(): StoreCounts {
+    return this.#context.runner.counts.snapshot();
+  }
+
   async shutdown(): Promise<void> {
-    const idle = await this.#context.runner.lane.idle(SHUTDOWN_MS);
+    const idle = await this.#context.runner.idle(SHUTDOWN_MS);
     // Descriptors that a hung call uses end with the process.
     if (idle) {
       this.#context.descriptors.closeAll();

@@ -64,6 +64,8 @@ export interface SourceKind {
   /** Birth times are the file's own and stay. overlayfs shows those of whichever layer a file is on now. */
   births: boolean;
   nfs: boolean;
+  /** O_DIRECT takes any offset and length, and saves more than it costs. */
+  direct: boolean;
 }
 
 /** `type`: f_type; `root`: an O_PATH descriptor; `path`: where it is. */
@@ -76,6 +78,7 @@ export async function classify(type: number, root: number, path: string): Promis
     localStat: type === FUSE,
     births: LOCAL.has(type) && type !== OVERLAY,
     nfs: type === NFS,
+    direct: type === FUSE,
   };
   if (!LOCAL.has(type)) return kind;
   const foreign = await foreignMount(path);

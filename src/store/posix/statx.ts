@@ -66,6 +66,10 @@ export class StatxBuffer {
     return this.#words[MODE]! & FileType.MASK;
   }
 
+  links(): number {
+    return this.#words[NLINK]!;
+  }
+
   id(rootDevice: number): FileId {
     const high = this.#words[INO + 1]!;
     const device = this.device();

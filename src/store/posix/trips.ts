@@ -7,6 +7,7 @@
 import { Errno, type Outcome, type Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import type { Identity } from '../store.ts';
+import { Counts } from './counts.ts';
 import type { CredentialWorkers } from './credential-workers.ts';
 import { needsSwitch, withCredentials } from './credentials.ts';
 import type { AnyCall, Lane } from './lane.ts';
@@ -42,10 +43,14 @@ export class Runner {
   readonly lane: Lane;
   /** Calls are made on the calling thread. */
   readonly inline: boolean;
+  readonly counts: Counts = new Counts();
   /** Creations of a pooled store. */
   readonly #creator: CredentialWorkers | undefined;
   /** Threads that are another user for good, for sources that do not let this process in. */
   readonly #others: CredentialWorkers | undefined;
+  /** Operations that have not ended, and who waits for that. */
+  #underWay = 0;
+  #idle: (() => void)[] = [];
 
   constructor(
     lane: Lane,
@@ -60,7 +65,33 @@ export class Runner {
   }
 
   run<T>(steps: Steps<T>): Reply<T> {
-    return this.#drive(steps, steps.next());
+    const reply = this.#drive(steps, steps.next());
+    if (reply instanceof Promise) {
+      this.#underWay++;
+      const ended = () => this.#ended();
+      reply.then(ended, ended);
+    }
+    return reply;
+  }
+
+  #ended(): void {
+    this.#underWay--;
+    if (this.#underWay === 0) for (const wake of this.#idle.splice(0)) wake();
+  }
+
+  /**
+   * Resolves when no operation is under way, or after `timeoutMs`: false. Between two calls of one the lane can be empty,
+   * and what it holds open is needed all the same.
+   */
+  async idle(timeoutMs: number): Promise<boolean> {
+    if (this.#underWay === 0) return true;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), timeoutMs);
+      this.#idle.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
   }
 
   /** Closes a descriptor, and waits for nothing. Needs nobody's credentials. */
@@ -73,19 +104,33 @@ export class Runner {
     let turn = from;
     while (!turn.done) {
       const wanted = turn.value;
+      const asked = wanted instanceof Promise ? undefined : wanted;
       const result = wanted instanceof Promise ? wanted : this.#execute(wanted);
       if (typeof result !== 'number') {
         return result.then(
-          (value) => this.#drive(steps, steps.next(value)),
+          (value) => {
+            if (asked !== undefined) this.counts.ended(asked.call, value);
+            return this.#drive(steps, steps.next(value));
+          },
           () => this.#drive(steps, steps.next(-Errno.EIO)),
         );
       }
+      if (asked !== undefined) this.counts.ended(asked.call, result);
       turn = steps.next(result);
     }
     return turn.value;
   }
 
+  /** One call on an open file, on the pool and beside any steps. */
+  async alone({ call, args }: Trip): Promise<number> {
+    this.counts.asked(call, args);
+    const result = await this.lane.run(call, args);
+    this.counts.ended(call, result);
+    return result;
+  }
+
   #execute(wanted: Trip): number | Promise<number> {
+    this.counts.asked(wanted.call, wanted.args);
     if (wanted.pool) return this.lane.run(wanted.call, wanted.args);
     if (this.#others) return this.#others.run(wanted.call, wanted.args, wanted.who);
     if (this.inline) {

@@ -107,7 +107,7 @@ def inotify_tells_a_process_of_its_own_changes():
     os.close(file)
 
 
-@check(seconds=120)
+@check(seconds=240)
 def many_processes_create_rename_and_remove_in_one_directory():
     os.mkdir('dir')
 

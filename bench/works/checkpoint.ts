@@ -1,0 +1,50 @@
+import { epoch, WORKERS } from './epochs.ts';
+import { linkRate, MB, type Work } from './work.ts';
+
+/** Epochs allowed while one checkpoint is written. */
+const EPOCHS_MOST = 5_000;
+
+export const checkpoint: Work = {
+  name: 'checkpoint',
+  title: 'A checkpoint is written, synced and renamed in the middle of an epoch',
+  sets: ['files', 'new'],
+  writes: true,
+  limitSeconds: 600,
+  figures: [
+    { name: 'reading alone', unit: 'files/s', how: 'an epoch by itself, after one that warmed the mount' },
+    {
+      name: 'writing',
+      unit: 'MB/s',
+      how: 'the checkpoint, until its rename returns; epochs go on',
+      bound: linkRate,
+      least: { slow: 0.4, plain: 0.2 },
+    },
+    { name: 'reading meanwhile', unit: 'files/s', how: 'the epochs that were read while it was written' },
+  ],
+  async run(run) {
+    const loader = await run.loader({ epochs: EPOCHS_MOST, workers: WORKERS });
+    await loader.epoch();
+    await run.take('reading alone', () => epoch(run, loader));
+    const bytes = run.facts.sizes.checkpointBytes;
+    let writing = true;
+    let files = 0;
+    let epochSeconds = 0;
+    await run.take('writing', async () => {
+      const wrote = run.read('write_checkpoint', [run.path('new'), String(bytes)]).finally(() => {
+        writing = false;
+      });
+      const read = (async (): Promise<void> => {
+        for (let number = 2; writing && number < EPOCHS_MOST; number++) {
+          const one = await loader.epoch();
+          files += one.files;
+          epochSeconds += one.seconds;
+        }
+      })();
+      const [{ seconds }] = await Promise.all([wrote, read]);
+      return bytes / seconds! / MB;
+    });
+    await run.take('reading meanwhile', () => Promise.resolve(files / epochSeconds));
+    await loader.end();
+    await run.shell('rm -f "$0"/checkpoint*', [run.path('new')]);
+  },
+};

@@ -1,0 +1,220 @@
+/** The page of `ml-overlay stats`: one document as lines of text. Pure. */
+import { ratio, type StatsDocument } from '../telemetry/stats.ts';
+import {
+  type Column,
+  clean,
+  fit,
+  milliseconds,
+  percent,
+  size,
+  span,
+  table,
+  whole,
+  widthOf,
+  wrap,
+} from './stats-text.ts';
+
+export type ProcessRow = StatsDocument['processes'][number];
+export type DataSetRow = StatsDocument['dataSets'][number];
+type OperationRow = StatsDocument['operations'][string] & { name: string };
+
+/** Of each list, those that waited most. */
+const ROWS = 10;
+const LABEL = 10;
+
+/** `width`: of the terminal; Infinity where nothing is cut. */
+export function page(stats: StatsDocument, width: number): string[] {
+  const { mountpoint, source, version, upSeconds, stall } = stats;
+  const lines: string[] = [];
+  const say = (label: string, text: string): void => {
+    const [first = '', ...more] = wrap(clean(text), width - LABEL - 1);
+    lines.push(`${label.padEnd(LABEL)} ${first}`.trimEnd(), ...more.map((line) => `${' '.repeat(LABEL)} ${line}`));
+  };
+  say('mount', `${mountpoint} from ${source}`);
+  say('', `ml-overlay ${version}, for ${span(upSeconds)}`);
+  for (const [at, sentence] of stall.sentences.entries()) say(at === 0 ? 'what helps' : '', sentence);
+  say('waiting', waiting(stats));
+  say('reads', reads(stats));
+  for (const text of origins(stats)) say('', text);
+  say('cache', cache(stats));
+  say('store', store(stats));
+  say('opens', opens(stats));
+  if (stats.writes.count > 0) say('writes', `${whole(stats.writes.count)}, ${size(stats.writes.bytes)}`);
+  if (stats.trace !== null) {
+    const { file, events, bytes, lost } = stats.trace;
+    say('trace', `${whole(events)} events, ${size(bytes)} in ${file}${lost > 0 ? `; ${whole(lost)} lost` : ''}`);
+  }
+  say('daemon', daemon(stats));
+  const body = [
+    ...list('processes', processColumns, byWait(stats.processes), width),
+    ...list('data sets', dataSetColumns, byWait(stats.dataSets), width),
+    ...list('operations', operationColumns, operationRows(stats), width),
+  ];
+  return [...lines, ...body].map((line) => (widthOf(line) > width ? fit(line, width) : line));
+}
+
+export function waiting({ stall, reads, opens }: StatsDocument): string {
+  const { share, readersShare, firstReadShare, au, estimated } = stall;
+  if (share === null) return reads.count + opens.count === 0 ? 'nobody has read yet' : 'cannot be known';
+  const about = estimated ? 'about ' : '';
+  const first = firstReadShare === null ? '' : ` (${percent(firstReadShare)} of that in first reads)`;
+  const readers = readersShare === null ? '' : `; its readers were held up ${percent(readersShare)} of theirs${first}`;
+  const use = au === null ? '' : `; accelerator utilisation ${percent(au)}`;
+  return `the job waited for data ${about}${percent(share)} of its time${use}${readers}`;
+}
+
+function reads({ reads }: StatsDocument): string {
+  const waited = reads.waitSeconds === null ? '' : `, ${span(reads.waitSeconds)} in all`;
+  return `${whole(reads.count)} answered by the daemon, ${size(reads.bytes)}${waited}; ${whole(reads.errors)} failed`;
+}
+
+function origins({ reads, opens }: StatsDocument): string[] {
+  const { fromCache, fromStore, hidden } = reads;
+  const lines: string[] = [];
+  if (fromCache !== null && fromStore !== null && fromCache.count + fromStore.count > 0) {
+    for (const [from, { count, bytes }, other] of [
+      ['cache', fromCache, fromStore],
+      ['store', fromStore, fromCache],
+    ] as const) {
+      const share = percent(ratio(count, other.count));
+      lines.push(
+        `from the ${from}: ${whole(count)} (${share}), ${size(bytes)} (${percent(ratio(bytes, other.bytes))})`,
+      );
+    }
+  }
+  if (hidden.opens === null) lines.push('the kernel opens and reads files by itself; what it does is not seen');
+  else if (hidden.opens > 0) {
+    const { reads: count, bytes } = hidden;
+    const about =
+      count === null
+        ? 'how much cannot be seen'
+        : `about ${whole(count)} reads${bytes === null ? '' : `, ${size(bytes)}`} (estimated from ${whole(hidden.sampledOpens)} opens)`;
+    lines.push(`by the kernel itself: ${whole(hidden.opens)} of ${whole(opens.count)} opens; ${about}`);
+  }
+  return lines;
+}
+
+export function cache({ cache }: StatsDocument): string {
+  if (cache.health === 'none') return 'none';
+  const { hits, misses, hitRatio, hitBytes, missBytes } = cache;
+  const ratios =
+    hitRatio === null
+      ? 'nothing was asked of it'
+      : `${percent(hitRatio)} of ${whole(hits + misses)} reads hit (${percent(ratio(hitBytes, missBytes))} of bytes)`;
+  const full = cache.refused > 0 ? `; ${whole(cache.refused)} files did not fit` : '';
+  const kept = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
+  const complete = `${whole(cache.completeObjects)} of ${whole(cache.objects)} files complete`;
+  return `${ratios}; ${kept}, ${complete}${full}; ${cache.health}`;
+}
+
+function store({ store }: StatsDocument): string {
+  const kinds = Object.entries(store.byKind).filter(([, count]) => count > 0);
+  kinds.sort(([, a], [, b]) => b - a);
+  const of = kinds.length === 0 ? '' : `: ${kinds.map(([kind, count]) => `${kind} ${whole(count)}`).join(', ')}`;
+  return `${whole(store.requests)} requests, ${size(store.bytes)}, ${whole(store.errors)} failed${of}`;
+}
+
+function opens({ opens }: StatsDocument): string {
+  const { byWay } = opens;
+  const ways: [number, string][] = [
+    [byWay.tier, 'cache'],
+    [byWay.tierPassthrough, 'cache by the kernel'],
+    [byWay.source, 'source'],
+    [byWay.sourcePassthrough, 'source by the kernel'],
+    [opens.keptPages, 'of them with pages the kernel kept'],
+    [opens.forWriting, 'for writing'],
+    [opens.stale, 'looked up again'],
+  ];
+  const used = ways.filter(([count]) => count > 0).map(([count, way]) => `${whole(count)} ${way}`);
+  return `${whole(opens.count)}${used.length === 0 ? '' : `: ${used.join(', ')}`}`;
+}
+
+function daemon({ daemon, problems }: StatsDocument): string {
+  const { pid, residentBytes, heapBytes, cpuSeconds, upSeconds } = daemon;
+  const usage = `${size(residentBytes)} resident (heap ${size(heapBytes)}), ${span(cpuSeconds)} of CPU time`;
+  const share = upSeconds > 0 ? ` (${percent(cpuSeconds / upSeconds)})` : '';
+  return `pid ${pid}, ${usage}${share}; ${troubles(problems)}`;
+}
+
+export function troubles({ warnings, errors, defects }: StatsDocument['problems']): string {
+  const some = [
+    [warnings, 'warnings'],
+    [errors, 'errors'],
+    [defects, 'defects'],
+  ].filter(([count]) => count !== 0);
+  return some.length === 0 ? 'no problems' : some.map(([count, what]) => `${count} ${what}`).join(', ');
+}
+
+export function nameOf({ pid, command }: ProcessRow): string {
+  return pid === null ? clean(command) || 'unknown' : clean(command);
+}
+
+function stalled({ stallShare, estimated }: ProcessRow): string {
+  return stallShare !== null && estimated ? `~${percent(stallShare)}` : percent(stallShare);
+}
+
+export const pathOf = ({ path }: DataSetRow): string => (path === '' ? '/' : clean(path));
+
+export const stallColumn: Column<ProcessRow> = { title: 'STALLED', text: stalled };
+
+const processColumns: Column<ProcessRow>[] = [
+  { title: 'PID', text: ({ pid }) => (pid === null ? '-' : String(pid)) },
+  { title: 'COMMAND', text: nameOf, left: true, flexible: 'end' },
+  { title: 'THREADS', text: ({ threads }) => whole(threads), fromWidth: 100 },
+  { title: 'OPENS', text: ({ opens }) => whole(opens) },
+  { title: 'READS', text: ({ reads }) => whole(reads) },
+  { title: 'READ', text: ({ readBytes }) => size(readBytes) },
+  { title: 'ACTIVE', text: ({ activeSeconds }) => span(activeSeconds), fromWidth: 100 },
+  { title: 'WAITED', text: ({ waitSeconds }) => span(waitSeconds) },
+  stallColumn,
+];
+
+export const epochOf = ({ epoch, epochDone }: DataSetRow): string =>
+  epochDone === null ? String(epoch) : `${epoch} (${percent(epochDone)})`;
+
+const dataSetColumns: Column<DataSetRow>[] = [
+  { title: 'PATH', text: pathOf, left: true, flexible: 'start' },
+  { title: 'FILES', text: ({ files }) => whole(files) },
+  { title: 'SIZE', text: ({ bytes }) => size(bytes) },
+  { title: 'OPENS', text: ({ opens }) => whole(opens), fromWidth: 100 },
+  { title: 'READS', text: ({ reads }) => whole(reads), fromWidth: 100 },
+  { title: 'READ', text: ({ readBytes }) => size(readBytes) },
+  { title: 'HITS', text: ({ hits, reads }) => percent(ratio(hits, reads - hits)) },
+  {
+    title: 'OF BYTES',
+    text: ({ hitBytes, readBytes }) => percent(ratio(hitBytes, readBytes - hitBytes)),
+    fromWidth: 100,
+  },
+  { title: 'WAITED', text: ({ waitSeconds }) => span(waitSeconds) },
+  { title: 'BETWEEN', text: ({ betweenSeconds }) => span(betweenSeconds), fromWidth: 100 },
+  { title: 'EPOCH', text: epochOf },
+];
+
+const operationColumns: Column<OperationRow>[] = [
+  { title: 'OPERATION', text: ({ name }) => name, left: true },
+  { title: 'COUNT', text: ({ count }) => whole(count) },
+  { title: 'FAILED', text: ({ errors }) => whole(errors) },
+  { title: 'MEAN', text: ({ meanMs }) => milliseconds(meanMs) },
+  { title: 'P50', text: ({ p50Ms }) => milliseconds(p50Ms) },
+  { title: 'P90', text: ({ p90Ms }) => milliseconds(p90Ms) },
+  { title: 'P99', text: ({ p99Ms }) => milliseconds(p99Ms) },
+  { title: 'MOST', text: ({ maxMs }) => milliseconds(maxMs) },
+];
+
+/** The most time spent first: where a latency matters. */
+function operationRows({ operations }: StatsDocument): OperationRow[] {
+  const rows = Object.entries(operations).map(([name, row]) => ({ name, ...row }));
+  return rows.sort((a, b) => b.count * (b.meanMs ?? 0) - a.count * (a.meanMs ?? 0) || b.count - a.count);
+}
+
+export function byWait<T extends { waitSeconds: number; readBytes: number }>(rows: readonly T[]): T[] {
+  return [...rows].sort((a, b) => b.waitSeconds - a.waitSeconds || b.readBytes - a.readBytes);
+}
+
+function list<T>(title: string, columns: readonly Column<T>[], rows: readonly T[], width: number): string[] {
+  if (rows.length === 0) return [];
+  const more = rows.length - ROWS;
+  const lines = table(columns, rows.slice(0, ROWS), width - 2);
+  if (more > 0) lines.push(`and ${whole(more)} more: ml-overlay stats MOUNTPOINT --json`);
+  return ['', title, ...lines.map((line) => `  ${line}`)];
+}

@@ -1,0 +1,112 @@
+/**
+ * The document of statistics: what `ml-overlay stats --json` prints and GET /stats answers. Each of its keys is declared in
+ * metrics.ts. Built in one turn of the loop, so that its numbers belong together. Null: cannot be known, or is not counted
+ * (`telemetry=off`).
+ */
+import type { HiddenSnapshot } from '../access/hidden.ts';
+import type { AccessSnapshot } from '../access/snapshot.ts';
+import type { LatencySummary } from './latency.ts';
+
+/** Grows when a key is taken away or means something else; new keys do not change it. */
+export const STATS_SCHEMA = 1;
+
+/** Processes and data sets in one document; beyond that those that read most. An answer so has a largest size. */
+export const LISTED_MAX = 1000;
+
+export interface CountAndBytes {
+  count: number;
+  bytes: number;
+}
+
+export type OperationStats = { count: number; errors: number } & {
+  [Key in Exclude<keyof LatencySummary, 'count'>]: number | null;
+};
+
+export interface CacheStats {
+  hits: number;
+  misses: number;
+  hitRatio: number | null;
+  bytes: number;
+  sizeBytes: number;
+  hitBytes: number;
+  missBytes: number;
+  objects: number;
+  completeObjects: number;
+  refused: number;
+  /** 'ok', 'none' (there is no cache) or what is wrong. */
+  health: string;
+}
+
+export interface StoreStats {
+  requests: number;
+  bytes: number;
+  bytesWritten: number;
+  errors: number;
+  closes: number;
+  walks: number;
+  byKind: Record<string, number>;
+}
+
+export interface StatsDocument {
+  schema: typeof STATS_SCHEMA;
+  mountpoint: string;
+  source: string;
+  version: string;
+  /** ISO 8601. */
+  at: string;
+  upSeconds: number;
+  cache: CacheStats;
+  store: StoreStats;
+  prefetch: { bytes: number; usedBytes: number; accuracy: number | null };
+  stall: AccessSnapshot['stall'];
+  processes: AccessSnapshot['processes'];
+  dataSets: AccessSnapshot['dataSets'];
+  trace: AccessSnapshot['trace'];
+  opens: {
+    count: number;
+    byWay: { source: number; sourcePassthrough: number; tier: number; tierPassthrough: number };
+    keptPages: number;
+    pushed: number;
+    stale: number;
+    forWriting: number;
+  };
+  reads: {
+    count: number;
+    bytes: number;
+    errors: number;
+    fromCache: CountAndBytes | null;
+    fromStore: CountAndBytes | null;
+    waitSeconds: number | null;
+    hidden: HiddenSnapshot;
+  };
+  writes: CountAndBytes;
+  operations: Record<string, OperationStats>;
+  /** What is known and open at this moment. */
+  now: { inodes: number; files: number; directories: number; idleDescriptors: number; pendingRequests: number };
+  /** What the connection to the kernel saw. */
+  connection: Record<ConnectionTotal, number>;
+  daemon: { pid: number; residentBytes: number; heapBytes: number; cpuSeconds: number; upSeconds: number };
+  problems: { warnings: number; errors: number; defects: number };
+}
+
+export const connectionTotals = [
+  'dropped',
+  'malformed',
+  'late',
+  'interrupts',
+  'interrupted',
+  'undeliverable',
+  'notifications',
+] as const;
+export type ConnectionTotal = (typeof connectionTotals)[number];
+
+/** hits / all; null when there was nothing. */
+export function ratio(part: number, rest: number): number | null {
+  return part + rest === 0 ? null : part / (part + rest);
+}
+
+/** At most LISTED_MAX of a list, those with the most by `weight` first; shorter lists stay as they are. */
+export function mostOf<T>(list: readonly T[], weight: (item: T) => number): T[] {
+  if (list.length <= LISTED_MAX) return [...list];
+  return [...list].sort((a, b) => weight(b) - weight(a)).slice(0, LISTED_MAX);
+}
