@@ -21,7 +21,7 @@ import { LateReplies } from './late.ts';
 import type { Context, Operation } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { ReplyBuffer } from './replies.ts';
-import { type Frame, Request } from './requests.ts';
+import { Request } from './requests.ts';
 import { InterruptIn } from './structs.ts';
 
 /** INIT and DESTROY are the session's: they are about the connection, not about files. */
@@ -185,12 +185,9 @@ export class Dispatcher implements Context {
 
   #later(ticket: Ticket, promise: Promise<Outcome<unknown>>): void {
     const { request } = this;
-    let frame: Frame | undefined;
-    if (ticket.operation.keepsFrame) {
-      frame = request.frame;
-      request.frame = this.#frames.take();
-    }
-    this.#late.add(ticket, request.caller.pid, frame, promise);
+    const frame = ticket.operation.keepsFrame ? request.frame : undefined;
+    this.#late.add(ticket, request, frame, promise);
+    if (frame !== undefined) request.frame = this.#frames.take();
   }
 
   /** Whether the fixed part of the body is not all there, or its large numbers cannot be numbers of ours. */

@@ -10,7 +10,7 @@ import type { RequestObserver } from '../telemetry/requests.ts';
 import type { Answerer, Ticket } from './answer.ts';
 import type { Counters } from './counters.ts';
 import type { FramePool } from './frame-pool.ts';
-import type { Frame } from './requests.ts';
+import type { Frame, Request } from './requests.ts';
 
 interface Pending extends Ticket {
   readonly key: number;
@@ -18,6 +18,7 @@ interface Pending extends Ticket {
   readonly thread: number;
   /** Kept while the file system uses the data in it. */
   readonly frame: Frame | undefined;
+  readonly interruptible: boolean;
   answered: boolean;
 }
 
@@ -61,9 +62,11 @@ export class LateReplies {
   }
 
   /** Answers when the promise settles. `frame`, when given, is then free again. */
-  add(ticket: Ticket, thread: number, frame: Frame | undefined, promise: Promise<Outcome<unknown>>): void {
+  add(ticket: Ticket, request: Request, frame: Frame | undefined, promise: Promise<Outcome<unknown>>): void {
+    const thread = request.caller.pid;
+    const interruptible = ticket.operation.interruptible(request);
     const key = keyOf(ticket.uniqueLow, ticket.uniqueHigh);
-    const pending: Pending = { ...ticket, key, thread, frame, answered: false };
+    const pending: Pending = { ...ticket, key, thread, frame, interruptible, answered: false };
     this.#pending.set(key, pending);
     this.#counters.late++;
     promise.then(
@@ -78,7 +81,7 @@ export class LateReplies {
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const pending = this.#pending.get(keyOf(uniqueLow, uniqueHigh));
     // Of a request that was answered meanwhile it means nothing; and what changes something is left to finish.
-    if (!pending?.operation.interruptible) return;
+    if (!pending?.interruptible) return;
     if (this.#wantsToEnd(pending.thread)) {
       this.#giveUp(pending);
       return;

@@ -22,7 +22,7 @@ export interface Operation<T = unknown> {
   /** No reply is wanted. */
   readonly silent: boolean;
   /** When answered later and interrupted, the answer is EINTR at once. Only for operations that change nothing. */
-  readonly interruptible: boolean;
+  interruptible(request: Request): boolean;
   /** The request's data is used until the reply has settled. */
   readonly keepsFrame: boolean;
   /** The reply's bytes come with the outcome (`LateBytes`) when it is late. */
@@ -42,6 +42,9 @@ export interface Operation<T = unknown> {
 type Described<T> = Pick<Operation<T>, 'call'> & Partial<Operation<T>>;
 
 const nothing = (): number => 0;
+const never = (): boolean => false;
+/** For operations that change nothing. */
+export const always = (): boolean => true;
 
 /** Fills in what most operations have in common: no payload, nothing to undo, not interruptible. */
 export function operation<T>(described: Described<T>): Operation {
@@ -49,7 +52,7 @@ export function operation<T>(described: Described<T>): Operation {
     body: 0,
     wide: [],
     silent: false,
-    interruptible: false,
+    interruptible: never,
     keepsFrame: false,
     bytesLate: false,
     asked: nothing,

@@ -73,10 +73,13 @@ export function setattr(
     plain.mode = withoutSuidSgid(inode.attributes.mode);
   }
   inode.touch();
+  const { touchedAtMs } = inode;
   return settle(core.store.change(inode.node, plain, file), (attributes) => {
+    const alone = inode.writers === 0 && inode.touchedAtMs === touchedAtMs;
     inode.touch(); // what was asked while this was under way may say what was before
     if (failed(attributes)) return attributes;
-    core.observe(inode, attributes);
+    // Beside another change it may say what was before that one.
+    core.observe(inode, attributes, alone ? inode.touchedAtMs : touchedAtMs);
     // Even when the readers' generation was ended by this change, the caller is told what became of the file.
     return { attributes, ttlMs: inode.superseded ? 0 : core.ttlMs };
   });

@@ -201,11 +201,12 @@ export class Core {
   }
 
   /**
-   * Takes in what the store said of a file when it was asked at `askedMs`. Returns what that means for the inode:
+   * Takes in what the store said of a file when it was asked at `askedMs`: before the call, since an answer is no newer
+   * than its question, however late it comes. Returns what that means for the inode:
    * 'same' content, 'changed' content that this nodeid may go on with, or 'superseded': the holders keep the old
    * content and this nodeid with it; the file needs a new one.
    */
-  observe(inode: Inode, attributes: Attributes, askedMs = this.nowMs()): 'same' | 'changed' | 'superseded' {
+  observe(inode: Inode, attributes: Attributes, askedMs: number): 'same' | 'changed' | 'superseded' {
     if (inode.superseded && inode.writers === 0) return 'superseded';
     if (askedMs < inode.attributesAtMs) return 'same'; // a newer answer was quicker
     if (askedMs < inode.touchedAtMs) {
@@ -231,7 +232,7 @@ export class Core {
     inode.attributesAtMs = askedMs;
     inode.validatedAtMs = askedMs;
     inode.version = version;
-    inode.pagesVersion = '';
+    if (inode.pagesVersion !== undefined) inode.pagesVersion = '';
     if (settled) inode.selfModified = false;
     this.dropContent(inode);
     return 'changed';
@@ -290,7 +291,7 @@ export class Core {
   }
 
   /** The inode for what was found at parent/name: the current generation, or a new one. Counts no lookup. */
-  intern(parent: Inode, name: string, found: Found, askedMs = this.nowMs()): Inode {
+  intern(parent: Inode, name: string, found: Found, askedMs: number): Inode {
     const inode = this.inodes.current(found);
     if (inode !== undefined) {
       this.store.alias(inode.node, parent.node, name, askedMs);
@@ -301,10 +302,21 @@ export class Core {
   }
 
   /** Interns, counts one lookup and says what the kernel is told. */
-  lookedUp(parent: Inode, name: string, found: Found, askedMs?: number): Entry {
+  lookedUp(parent: Inode, name: string, found: Found, askedMs: number): Entry {
     const inode = this.intern(parent, name, found, askedMs);
     inode.lookups++;
     return this.entry(inode);
+  }
+
+  /**
+   * What is told of a file that a change of ours has just made or named: what that brought, also where somebody asked
+   * later, was answered from before the change, and so was taken in instead.
+   */
+  entryOfOwn(inode: Inode, { attributes }: Found): Entry {
+    const entry = this.entry(inode);
+    if (entry.attributes === attributes) return entry;
+    inode.saidSize = attributes.size;
+    return { ...entry, attributes, attributesTtlMs: 0 };
   }
 
   forget(node: NodeId, count: number): void {

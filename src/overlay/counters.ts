@@ -1,6 +1,7 @@
 /** What the overlay counts. Plain numbers, incremented in place; `snapshot` of the overlay copies them. */
 export class OverlayCounters {
   lookups = 0;
+  /** Files opened; the kernel's second attempt after ESTALE counts, the first does not. */
   opens = 0;
   /** Handles by the way that serves them. */
   opensSource = 0;

@@ -1,6 +1,6 @@
 /** CREATE and TMPFILE: files that are made, or found, and opened at once. */
 import { isRegular } from '../store/attributes.ts';
-import type { StoreFile } from '../store/store.ts';
+import type { Found, StoreFile } from '../store/store.ts';
 import { andThen, Errno, type Outcome, type Reply } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Caller, Created, NodeId } from './filesystem.ts';
@@ -26,16 +26,17 @@ export function create(
   const excl = flags & O_EXCL;
   const { pid, askedMs } = caller;
   const identity = core.identity(caller, umask);
+  const begunMs = core.nowMs();
   const made = core.store.create(directory.node, name, mode, writerFlags(core, flags) | excl, identity);
   return andThen(made, ({ found, file }) => {
     directory.touch();
-    const inode = core.intern(directory, name, found);
+    const inode = core.intern(directory, name, found, begunMs);
     if (!isRegular(found.attributes.mode)) {
       core.store.close(file);
       core.reap(inode);
       return -Errno.EEXIST;
     }
-    return created(core, inode, flags, file, pid, askedMs);
+    return created(core, inode, found, flags, file, pid, askedMs);
   });
 }
 
@@ -52,11 +53,12 @@ export function tmpfile(
   if (core.readOnly) return -Errno.EROFS;
   const { pid, askedMs } = caller;
   const identity = core.identity(caller, umask);
+  const begunMs = core.nowMs();
   const made = core.store.createUnnamed(directory.node, mode, writerFlags(core, flags), identity);
   return andThen(made, ({ found, file, node }) => {
-    const inode = core.inodes.addNode(node, found, core.nowMs());
+    const inode = core.inodes.addNode(node, found, begunMs);
     inode.unlinked = true;
-    return created(core, inode, flags, file, pid, askedMs);
+    return created(core, inode, found, flags, file, pid, askedMs);
   });
 }
 
@@ -64,6 +66,7 @@ export function tmpfile(
 function created(
   core: Core,
   inode: Inode,
+  found: Found,
   flags: number,
   file: StoreFile,
   thread: number,
@@ -77,7 +80,7 @@ function created(
   }
   inode.lookups++;
   core.counters.opens++;
-  const entry = core.entry(inode); // as it was found just now: what follows is the kernel's own doing
+  const entry = core.entryOfOwn(inode, found); // as it was found just now: what follows is the kernel's own doing
   const opened = addWriter(core, inode, flags, file);
   // Nobody has written yet; without this the kernel asks for the attributes once more before open(2) returns.
   if (inode.changesUnseen)

@@ -20,6 +20,8 @@ export interface FileHandle extends AccessedHandle {
   hiddenBy: Group;
   sample: Sample | undefined;
   observed: object | undefined;
+  /** The kernel was told that the pages it has are right. */
+  keptPages: boolean;
   /** Behind the last byte it was given; and whether it shall teach the page pusher (push.ts). */
   readTo: number;
   learnFrom: boolean;

@@ -45,8 +45,11 @@ export class Inode implements AccessedFile {
   validatedAtMs: number;
   /** The content this generation stands for. */
   version: Version;
-  /** Version of the pages the kernel may hold; '' when they must not be kept by the next open. */
-  pagesVersion: Version = '';
+  /**
+   * Version of the pages the kernel may hold; '' when they must not be kept by the next open; undefined while nobody has
+   * opened this nodeid, so that it has none.
+   */
+  pagesVersion: Version | undefined;
   /** For directories: version at the time of the listing the kernel may remember. */
   listedVersion: Version = '';
   /** Another nodeid stands for the file now; attributes are frozen. */
@@ -69,8 +72,11 @@ export class Inode implements AccessedFile {
   passthroughOpens = 0;
   /** Of the cached opens, those that are samples; see sampling.ts. */
   samples = 0;
-  /** Superseded with its content unchanged, so that a sample need not hold up others: it may still be opened. */
-  leftToSample = false;
+  /**
+   * Superseded with its content unchanged, so that a sample need not hold up others: it may still be opened. Threads that
+   * were told to look the name up again, and have not come back.
+   */
+  leftToSample: Set<number> | undefined;
   /** Opens for writing that wait for the store: no reader may be bound to a cached object meanwhile. */
   writersComing = 0;
   /** Descriptors of the handles that may write, in either mode; most files never have one. */

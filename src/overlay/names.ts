@@ -24,9 +24,12 @@ function add(core: Core, parent: NodeId, name: string, make: (directory: Inode) 
   const directory = core.inode(parent);
   if (directory === undefined) return -Errno.ESTALE;
   if (core.readOnly) return -Errno.EROFS;
+  const askedMs = core.nowMs();
   return andThen(make(directory), (found) => {
     directory.touch();
-    return core.lookedUp(directory, name, found);
+    const inode = core.intern(directory, name, found, askedMs);
+    inode.lookups++;
+    return core.entryOfOwn(inode, found);
   });
 }
 

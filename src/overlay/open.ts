@@ -35,13 +35,15 @@ const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 const S_ISUID_ISGID = 0o6000;
 /** Time enough for the kernel to come back with the open it was sent to look the name up for. */
 const JUST_SAID_MS = 100;
+/** Threads remembered as told to look a name up again, of one inode. */
+const TOLD_MOST = 1024;
 
 export function mayWrite(flags: number): boolean {
   return (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
 }
 
 export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean, caller: Caller): Reply<Opened> {
-  const reply = openAny(core, node, flags, clearSuid);
+  const reply = openAny(core, node, flags, clearSuid, caller.pid);
   if (reply instanceof Promise) {
     const who = { ...caller }; // the object is reused
     return reply.then((opened) => (failed(opened) ? opened : begun(core, opened as Opened, who)));
@@ -51,29 +53,29 @@ export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean
 
 /** What follows every OPEN that came to a handle. */
 function begun(core: Core, opened: Opened, caller: Caller): Opened {
+  core.counters.opens++; // not those that were sent to look again: they come again
   const handle = core.files.get(opened.handle)!;
-  core.observer?.opened(handle, caller.pid, opened.keepCache && !opened.directIo, caller.askedMs);
+  core.observer?.opened(handle, caller.pid, handle.keptPages, caller.askedMs);
   core.pusher?.opened(handle, opened, caller);
   return opened;
 }
 
-function openAny(core: Core, node: NodeId, flags: number, clearSuid: boolean): Reply<Opened> {
+function openAny(core: Core, node: NodeId, flags: number, clearSuid: boolean, thread: number): Reply<Opened> {
   const inode = core.inode(node);
   if (inode === undefined) return -Errno.ESTALE;
-  core.counters.opens++;
   const writes = mayWrite(flags);
   const begunMs = core.nowMs();
   if (writes && core.readOnly) return -Errno.EROFS;
   if (core.withoutOpen) return -Errno.ENOSYS; // see standing.ts
-  return andThen(validate(core, inode, writes), () =>
-    writes ? openForWriting(core, inode, flags, clearSuid, begunMs) : openForReading(core, inode, flags),
+  return andThen(validate(core, inode, writes, thread), () =>
+    writes ? openForWriting(core, inode, flags, clearSuid, begunMs) : openForReading(core, inode, flags, thread),
   );
 }
 
 /** Close-to-open: 0 when the inode still stands for what its name leads to, ESTALE when the kernel must look again. */
-function validate(core: Core, inode: Inode, writes: boolean): Reply<0> {
+function validate(core: Core, inode: Inode, writes: boolean, thread: number): Reply<0> {
   if (inode.unlinked) return 0; // only its descriptors lead to it, and nobody else can change it
-  if (inode.superseded) return inode.leftToSample && !writes ? sameContent(core, inode) : stale(core);
+  if (inode.superseded) return writes || looksAgain(inode, thread) ? stale(core) : sameContent(core, inode);
   const askedMs = core.nowMs();
   // A writer asks always: what it adds to a file it knows by an old size could destroy what others added.
   const leased = core.store.speed === 'pooled' && !writes && askedMs - inode.validatedAtMs < core.ttlMs;
@@ -91,6 +93,17 @@ function validate(core: Core, inode: Inode, writes: boolean): Reply<0> {
   });
 }
 
+/**
+ * Whether an opener of a superseded inode is to look the name up again. One that comes back to an inode left to its sample
+ * has no name to look up (/proc/self/fd/N); others come with a name that the kernel has not looked up since.
+ */
+function looksAgain({ leftToSample: told }: Inode, thread: number): boolean {
+  if (told === undefined) return true;
+  if (told.delete(thread) || told.size >= TOLD_MOST) return false;
+  told.add(thread);
+  return true;
+}
+
 /** Whether the file still has the content that an inode was left with when its sample was in the way of passthrough. */
 function sameContent(core: Core, inode: Inode): Reply<0> {
   return settle(core.store.revalidate(inode.node), (outcome) =>
@@ -103,7 +116,7 @@ function stale(core: Core): number {
   return -Errno.ESTALE;
 }
 
-export function openForReading(core: Core, inode: Inode, flags: number): Reply<Opened> {
+export function openForReading(core: Core, inode: Inode, flags: number, thread = 0): Reply<Opened> {
   const { backing } = inode;
   let sampled = false;
   if (backing !== undefined && usableAgain(core, inode, backing)) {
@@ -119,7 +132,7 @@ export function openForReading(core: Core, inode: Inode, flags: number): Reply<O
   }
   const content = contentFor(core, inode);
   if (content?.complete === true) {
-    if (sampleInTheWay(core, inode)) return leaveToSample(core, inode);
+    if (sampleInTheWay(core, inode)) return leaveToSample(core, inode, thread);
     if (wantsPassthrough(core, inode)) {
       if (sampled || takesSample(core, inode, 'tier')) return addSample(core, inode, flags, 'tier');
       const opened = openTierPassthrough(core, inode, flags, content);
@@ -132,19 +145,19 @@ export function openForReading(core: Core, inode: Inode, flags: number): Reply<O
       letGoOfContent(core, inode);
       return file;
     }
-    if (inode.superseded && !inode.unlinked && !inode.leftToSample) {
+    if (inode.superseded && !inode.unlinked && inode.leftToSample === undefined) {
       core.sources.release(inode); // the file went on to other content while this one waited
       letGoOfContent(core, inode);
       return stale(core);
     }
     if (inode.passthroughOpens > 0) {
       core.sources.release(inode); // another open decided while this one waited
-      return openForReading(core, inode, flags);
+      return openForReading(core, inode, flags, thread);
     }
     if (content !== undefined) return addCached(core, inode, flags, 'tier', undefined, true);
     if (core.cache === undefined && sampleInTheWay(core, inode)) {
       core.sources.release(inode);
-      return leaveToSample(core, inode);
+      return leaveToSample(core, inode, thread);
     }
     if (mayPassSource(core, inode, file) && (sampled || takesSample(core, inode, 'source'))) {
       return addSample(core, inode, flags, 'source');
@@ -170,8 +183,8 @@ function sampleInTheWay(core: Core, inode: Inode): boolean {
   );
 }
 
-function leaveToSample(core: Core, inode: Inode): number {
-  inode.leftToSample = true;
+function leaveToSample(core: Core, inode: Inode, thread: number): number {
+  inode.leftToSample = new Set([thread]);
   core.sampling.spare(inode);
   core.supersede(inode);
   return stale(core);
@@ -347,6 +360,7 @@ function addCached(
   if (way === 'tier') core.counters.opensTier++;
   else core.counters.opensSource++;
   inode.cachedOpens++;
+  const fresh = core.keepCache && inode.pagesVersion === undefined;
   const keep = core.keepCache && inode.pagesVersion !== '' && inode.pagesVersion === inode.version;
   const hides = keep && file === undefined;
   const sampled = hides && core.sampling.takes(Group.KEPT_PAGES, inode);
@@ -354,8 +368,13 @@ function addCached(
   if (!(sampled && directly(core))) inode.pagesVersion = core.unsettled(inode.attributes) ? '' : inode.version;
   const opened = addHandle(core, inode, flags, way, file, usesSource, 0, keep);
   if (sampled) return asSample(core, opened, Group.KEPT_PAGES);
+  // There are none to drop yet. The kernel would wait, and not to be killed, for those that another opener, who was
+  // quicker, has a READ under way for.
+  if (fresh) opened.keepCache = true;
+  const handle = core.files.get(opened.handle)!;
+  handle.keptPages = keep;
   if (hides) {
-    core.files.get(opened.handle)!.hiddenBy = Group.KEPT_PAGES;
+    handle.hiddenBy = Group.KEPT_PAGES;
     core.sampling.hides(Group.KEPT_PAGES, inode);
   }
   return opened;
@@ -406,6 +425,7 @@ function addHandle(
     hiddenBy: Group.NONE,
     sample: undefined,
     observed: undefined,
+    keptPages: false,
     readTo: 0,
     learnFrom: false,
   });

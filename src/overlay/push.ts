@@ -34,7 +34,7 @@ export class PagePusher {
 
   /** A file was just opened: pushes its bytes when that pays. */
   opened(handle: FileHandle, opened: Opened, caller: Caller): void {
-    if (opened.keepCache || !this.#possible(handle, opened)) return;
+    if (handle.keptPages || !this.#possible(handle, opened)) return;
     if (this.#learned < LEARNED_LEAST || this.#candidates++ % LEFT_ALONE_EACH === 0) {
       handle.learnFrom = true;
       return;

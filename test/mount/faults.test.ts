@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +24,8 @@ interface Stage {
   store: SlowStore;
   mount: Mounted;
   cache: string;
+  /** What the slow store serves. */
+  source: string;
 }
 
 /** The overlay on the slow store, with a cache. `body` is given both; everything is taken down afterwards. */
@@ -37,7 +39,7 @@ async function onSlowStore(files: typeof set, body: (stage: Stage) => Promise<vo
       source: store.mountpoint,
       options: ['--cache', cache, '--attr-ttl', String(LEASE_MS / 1000)],
     });
-    await withWatchdog(mount, 90, () => body({ store, mount, cache }));
+    await withWatchdog(mount, 90, () => body({ store, mount, cache, source }));
     await mount.unmount();
   } finally {
     await store.stop();
@@ -190,6 +192,30 @@ test('a client killed while its read hangs goes, and leaves the mount to others'
     await verifyFiles(mount.mountpoint, set);
   });
 });
+
+// S9.3
+for (const [what, kinds, words] of [
+  ['a name is looked up', ['lookup'], ['cat', '000001']],
+  ['a file is opened', ['open'], ['cat', '000001']],
+  ['a directory is listed', ['opendir', 'readdir'], ['ls', 'folder']],
+] as const) {
+  test(`a client killed while ${what} at a source that hangs goes, and leaves the mount to others`, {
+    skip: noMounts,
+  }, async () => {
+    await onSlowStore(set, async ({ store, mount, source }) => {
+      mkdirSync(join(source, 'folder'));
+      await store.hang({ path: words[1], kinds: [...kinds] });
+      const clients = [1, 2].map(() => launch(words[0], [join(mount.mountpoint, words[1])]));
+      const ends = clients.map((client) => finished(client, 15));
+      await sleep(500);
+      for (const client of clients) kill(client, 'SIGKILL');
+      for (const end of ends) assert.equal((await end).status, 137, 'the client is gone while the source still hangs');
+      assert.equal((await readOf(join(mount.mountpoint, '000002'))).result, 'ok', 'another file');
+      await store.release();
+      await verifyFiles(mount.mountpoint, set);
+    });
+  });
+}
 
 test('a source that is gone for good is an error, and the mount ends cleanly', { skip: noMounts }, async () => {
   await onSlowStore(set, async ({ store, mount }) => {

@@ -5,6 +5,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, test } from 'node:test';
 import { openCache } from '../../src/cache/index.ts';
+import type { Caller, Entry, Opened } from '../../src/overlay/filesystem.ts';
 import { Overlay } from '../../src/overlay/index.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
@@ -13,6 +14,7 @@ import { type KernelFile, KernelModel } from '../support/kernel-model.ts';
 const workspace = fs.mkdtempSync(path.join(os.tmpdir(), 'mlo-validity-'));
 after(() => fs.rmSync(workspace, { recursive: true, force: true }));
 let serial = 0;
+const CALLER: Caller = { uid: 0, gid: 0, pid: 1, supplementaryGroup: -1, askedMs: 0 };
 
 interface Stage {
   source: string;
@@ -158,4 +160,19 @@ test('a large file that is cached whole is handed to the kernel, and keeps its b
   assert.equal(String(await kernel.read(file!, 0, 4 << 20)), old, 'the open handle has what it opened');
   assert.equal(overlay.snapshot().superseded, 1);
   kernel.close(file!);
+});
+
+test('nobody who opens a file that has no pages yet waits for those that another has a READ under way for', async () => {
+  const { source, overlay } = await stage({ cache: false, ttlMs: 0, speed: 'inline' });
+  fs.writeFileSync(path.join(source, 'a'), 'content');
+  await pause(5);
+  const { node } = (await overlay.lookup(1, 'a')) as Entry;
+  const open = async (): Promise<Opened> => (await overlay.open(node, fs.constants.O_RDONLY, false, CALLER)) as Opened;
+  const [first, second] = [await open(), await open()];
+  assert.deepEqual([first.keepCache, second.keepCache], [true, true]);
+  overlay.release(node, first.handle);
+  overlay.release(node, second.handle);
+  fs.writeFileSync(path.join(source, 'a'), 'other content');
+  await pause(5);
+  assert.equal((await open()).keepCache, false, 'but pages of other content are dropped');
 });

@@ -4,7 +4,7 @@ import type { StoreStatistics } from '../../store/store.ts';
 import { andThen, Errno, type Failure } from '../../sys/errno.ts';
 import { GETATTR_FH, LINK_TARGET_MAX, SETXATTR_ACL_KILL_SGID, SetattrValid } from '../abi.ts';
 import { BODY, PAYLOAD } from '../codec.ts';
-import { type Context, isFailure, type Operation, operation } from '../operation.ts';
+import { always, type Context, isFailure, type Operation, operation } from '../operation.ts';
 import { encodeAttributes, encodeStatistics, encodeStatx } from '../replies.ts';
 import type { Request } from '../requests.ts';
 import {
@@ -34,7 +34,7 @@ function encodeBytes({ reply }: Context, bytes: Buffer): number {
 export const getattr = operation<AttributesReply>({
   body: GetattrIn.size,
   wide: [GetattrIn.at.fh],
-  interruptible: true,
+  interruptible: always,
   most: () => AttrOut.size,
   call: ({ fileSystem }, request) => {
     const { view, node, caller } = request;
@@ -47,7 +47,7 @@ export const getattr = operation<AttributesReply>({
 export const statx = operation<AttributesReply>({
   body: StatxIn.size,
   wide: [StatxIn.at.fh],
-  interruptible: true,
+  interruptible: always,
   most: () => StatxOut.size,
   call: ({ fileSystem }, request) => {
     const { view, node, caller } = request;
@@ -105,7 +105,7 @@ export const setattr = operation<AttributesReply>({
 });
 
 export const readlink = operation<Buffer>({
-  interruptible: true,
+  interruptible: always,
   most: () => LINK_TARGET_MAX,
   call: ({ fileSystem }, request) => fileSystem.readlink(request.node),
   encode: encodeBytes,
@@ -113,13 +113,13 @@ export const readlink = operation<Buffer>({
 
 export const access = operation<0>({
   body: AccessIn.size,
-  interruptible: true,
+  interruptible: always,
   call: ({ fileSystem }, request) =>
     fileSystem.access(request.node, AccessIn.get.mask(request.view, BODY), request.caller),
 });
 
 export const statfs = operation<StoreStatistics>({
-  interruptible: true,
+  interruptible: always,
   most: () => Kstatfs.size,
   call: ({ fileSystem }, request) => fileSystem.statfs(request.node),
   encode: (context, value) => encodeStatistics(context.reply, value),
@@ -128,7 +128,7 @@ export const statfs = operation<StoreStatistics>({
 /** A request for 0 bytes asks for the length; else the value must fit. */
 const sizedReply = {
   body: GetxattrIn.size,
-  interruptible: true,
+  interruptible: always,
   asked: (request: Request) => GetxattrIn.get.size(request.view, BODY),
   most: (asked: number) => (asked === 0 ? GetxattrOut.size : asked),
   encode: (context: Context, value: Buffer, asked: number) => {

@@ -4,12 +4,13 @@ import { type Failure, failed, type Outcome, type Reply } from '../../sys/errno.
 import { FSYNC_FDATASYNC } from '../abi.ts';
 import { BODY } from '../codec.ts';
 import type { DirectoryReply } from '../directory-reply.ts';
-import { type Context, type Operation, operation } from '../operation.ts';
+import { always, type Context, type Operation, operation } from '../operation.ts';
 import { encodeOpenedDirectory } from '../replies.ts';
 import { FsyncIn, OpenIn, OpenOut, ReadIn, ReleaseIn } from '../structs.ts';
 
 export const opendir = operation<OpenedDirectory>({
   body: OpenIn.size,
+  interruptible: always,
   most: () => OpenOut.size,
   call: ({ fileSystem }, request) => fileSystem.opendir(request.node, request.caller),
   encode: (context, opened) => encodeOpenedDirectory(context.reply, opened),
@@ -20,6 +21,7 @@ function list(plus: boolean): Operation {
   return operation<DirectoryReply>({
     body: ReadIn.size,
     wide: [ReadIn.at.fh, ReadIn.at.offset],
+    interruptible: always,
     asked: (request) => ReadIn.get.size(request.view, BODY),
     most: (asked) => asked,
     call: (context, request): Reply<DirectoryReply> => {

@@ -3,7 +3,7 @@ import type { FileSystem, LateBytes, NodeId, Opened } from '../../overlay/filesy
 import { Errno, type Reply } from '../../sys/errno.ts';
 import { FSYNC_FDATASYNC, OPEN_KILL_SUIDGID, WRITE_KILL_SUIDGID } from '../abi.ts';
 import { BODY, PAYLOAD } from '../codec.ts';
-import { type Operation, operation } from '../operation.ts';
+import { always, type Operation, operation } from '../operation.ts';
 import { encodeOpened } from '../replies.ts';
 import type { Request } from '../requests.ts';
 import {
@@ -22,11 +22,14 @@ import {
   WriteOut,
 } from '../structs.ts';
 
+const O_ACCMODE = 3;
+const O_TRUNC = 0o1000;
 /** MAX_RW_COUNT of 64-bit Linux: no call moves more, and what COPY_FILE_RANGE answers in 32 bits always fits. */
 const MOST_AT_ONCE = 0x7fff_f000;
 
 export const open = operation<Opened>({
   body: OpenIn.size,
+  interruptible: ({ view }) => (OpenIn.get.flags(view, BODY) & (O_ACCMODE | O_TRUNC)) === 0,
   most: () => OpenOut.size,
   call: ({ fileSystem }, request) => {
     const { view, node, caller } = request;
@@ -40,7 +43,7 @@ export const open = operation<Opened>({
 export const read = operation<number | LateBytes>({
   body: ReadIn.size,
   wide: [ReadIn.at.fh, ReadIn.at.offset],
-  interruptible: true,
+  interruptible: always,
   bytesLate: true,
   asked: (request) => ReadIn.get.size(request.view, BODY),
   most: (asked) => asked,
@@ -117,7 +120,7 @@ export const fallocate = operation<0>({
 export const lseek = operation<number>({
   body: LseekIn.size,
   wide: [LseekIn.at.fh, LseekIn.at.offset],
-  interruptible: true,
+  interruptible: always,
   most: () => LseekOut.size,
   call: ({ fileSystem }, request) => {
     const { view, node } = request;

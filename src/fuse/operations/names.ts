@@ -1,7 +1,7 @@
 /** Operations on names in a directory: finding, making, moving and removing them. */
 import type { Created, Entry, FileSystem, NodeId } from '../../overlay/filesystem.ts';
 import { BODY } from '../codec.ts';
-import { isFailure, type Operation, operation } from '../operation.ts';
+import { always, isFailure, type Operation, operation } from '../operation.ts';
 import { encodeCreated, encodeEntry } from '../replies.ts';
 import {
   BatchForgetIn,
@@ -39,6 +39,7 @@ const createdReply = {
 
 export const lookup = operation<Entry>({
   ...entryReply,
+  interruptible: always,
   call: ({ fileSystem }, request) => {
     const name = request.name(BODY);
     return isFailure(name) ? name : fileSystem.lookup(request.node, name, request.caller);
