@@ -59,9 +59,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'fuse-native': ['src/fuse-native/'],
   piscina: ['src/prefetch/'],
   'p-queue': ['src/prefetch/'],
-  'prom-client': ['src/telemetry/'],
-  fastify: ['src/control/'],
-  undici: ['src/store/seaweedfs/', 'src/control/'],
+  undici: ['src/store/seaweedfs/'],
 };
 
 interface Import {

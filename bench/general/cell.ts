@@ -1,7 +1,7 @@
 /** Measures one cell: mounts a system freshly, does a work through it, and ends the mount whatever happened. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Peer, Place } from '../peers/peer.ts';
+import type { Mounted, Peer, Place } from '../peers/peer.ts';
 import type { SlowStore } from '../slow-store/client.ts';
 import { startLoader } from '../support/loader.ts';
 import { abortConnection, mountAt } from '../support/mounts.ts';
@@ -21,7 +21,12 @@ export interface Bench {
   store: SlowStore | undefined;
   originals: string;
   scratch: string;
+  /** At most so long for any cell, where the work allows more. */
+  limitSeconds: number;
 }
+
+/** How the failure of a cell begins that was ended: the same system is not given the same work again. */
+export const TOO_LONG = 'took longer than';
 
 const LOADER = join(READERS, '../loader');
 
@@ -45,13 +50,14 @@ export async function measure(
   };
   const scope = new Scope();
   outer.defer(`${work.name}, ${peer.name}`, () => scope.close());
+  const limitSeconds = Math.min(work.limitSeconds, bench.limitSeconds);
   const timer = setTimeout(() => {
-    cell.failed = `took longer than ${work.limitSeconds} s`;
+    cell.failed = `${TOO_LONG} ${limitSeconds} s`;
     // whatever waits for the mount fails now, and the cell with it
     const mount = mountAt(place.mountpoint);
     if (mount !== undefined) abortConnection(mount);
     void scope.close();
-  }, work.limitSeconds * 1000);
+  }, limitSeconds * 1000);
   try {
     for (const path of [place.cache, place.mountpoint, place.home]) mkdirSync(path, { recursive: true });
     if (peer.dropCaches) await peer.dropCaches(place);
@@ -97,7 +103,7 @@ function run(
   scope: Scope,
   bench: Bench,
   work: Work,
-  mounted: { path: string; pids(): number[] },
+  mounted: Mounted,
   round: number,
   cell: Cell,
 ): Run {
@@ -157,5 +163,6 @@ function run(
       cell.figures[name] = taken;
       return value;
     },
+    settle: () => mounted.settle(),
   };
 }

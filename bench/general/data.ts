@@ -24,10 +24,10 @@ export const standard: Sizes = {
   shards: 16,
   shardBytes: 64 * MiB,
   bigBytes: 2 ** 31,
-  treeFiles: 1_000,
-  reads: 500,
-  rows: 1_000,
-  created: 200,
+  treeFiles: 800,
+  reads: 300,
+  rows: 600,
+  created: 120,
   checkpointBytes: 2 ** 31,
 };
 

@@ -7,7 +7,7 @@ export class Progress {
   readonly #guess: (kind: string) => number;
   #done = 0;
 
-  /** `kinds`: of each cell to come, work and system; `guess`: seconds of a kind that has not been measured yet. */
+  /** `kinds`: of each cell to come, "work, system"; `guess`: seconds of a kind that has not been measured yet. */
   constructor(kinds: readonly string[], guess: (kind: string) => number) {
     this.#total = kinds.length;
     this.#guess = guess;
@@ -24,11 +24,16 @@ export class Progress {
   secondsLeft(): number {
     let seconds = 0;
     for (const [kind, count] of this.#left) {
-      const took = this.#took.get(kind);
-      const each = took === undefined ? this.#guess(kind) : took.reduce((sum, one) => sum + one, 0) / took.length;
-      seconds += count * each;
+      if (count > 0) seconds += count * (mean(this.#took.get(kind) ?? []) ?? this.#alike(kind));
     }
     return seconds;
+  }
+
+  /** What the same work took on other systems; a guess before there are any. */
+  #alike(kind: string): number {
+    const work = kind.split(', ')[0];
+    const known = [...this.#took].filter(([other]) => other.split(', ')[0] === work).flatMap(([, took]) => took);
+    return mean(known) ?? this.#guess(kind);
   }
 
   toString(): string {
@@ -36,6 +41,10 @@ export class Progress {
     const about = this.#done === this.#total ? 'done' : `about ${clock(left)} left`;
     return `[${this.#done}/${this.#total}, ${clock((performance.now() - this.#began) / 1000)}, ${about}]`;
   }
+}
+
+function mean(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((sum, one) => sum + one, 0) / values.length;
 }
 
 /** 75 -> "1:15". */

@@ -8,7 +8,7 @@ const SOURCE = 'source';
 const NATIVE = 'native disk';
 
 export function report(result: Result): string {
-  const parts = [heading(result), systemsTable(result)];
+  const parts = [heading(result), systemsList(result)];
   for (const work of result.works) parts.push(workTable(result, work));
   parts.push(daemonsTable(result));
   const notes = notesOf(result);
@@ -28,13 +28,11 @@ function heading({ machine, rounds, source, fileSystem, quick, sizes, reader, mo
   return `One run${quick ? ' with --quick' : ''}, ${rounds} round${rounds === 1 ? '' : 's'}, ${when}, commit ${machine.commit}: ${on}.\n${from}\nData: ${data}`;
 }
 
-function systemsTable({ systems }: Result): string {
-  const rows = systems.map(({ name, version, settings, because }) => [
-    name,
-    version,
-    `${settings}${because && ` (${because})`}`,
-  ]);
-  return markdown(['system', 'version', 'settings'], rows, false);
+function systemsList({ systems }: Result): string {
+  const lines = systems
+    .filter(({ name }) => name !== SOURCE && name !== NATIVE)
+    .map(({ name, version, settings, because }) => `- ${name} ${version}: ${settings}${because && ` (${because})`}`);
+  return lines.join('\n');
 }
 
 /** "1,234 MB/s ±3 %, ×1.20": the median, its spread, and how many times as fast as the bare source. */
@@ -109,7 +107,7 @@ function workTable(result: Result, work: WorkSays): string {
     ...(slow ? ['', ''] : []),
   ];
   const how = shown.map(({ name, how: text }) => `${name}: ${text}`).join('; ');
-  return `**${work.title}.** ${how}.\n\n${markdown(header, [bound, ...rows], true)}`;
+  return `**${work.title}.** ${how}.\n\n${markdown(header, [bound, ...rows])}`;
 }
 
 function daemonsTable(result: Result): string {
@@ -131,7 +129,7 @@ function daemonsTable(result: Result): string {
       return [name, mount, of('epochs'), of('sequential'), `${most.toFixed(0)} MiB`, `${cpu.toFixed(1)} s`];
     });
   const header = ['daemon', 'mounted in', 'resident: epochs', 'sequential', 'the most', 'CPU, whole run'];
-  return `**Memory and processor time of the daemons.**\n\n${markdown(header, rows, true)}`;
+  return `**Memory and processor time of the daemons.**\n\n${markdown(header, rows)}`;
 }
 
 function notesOf(result: Result): string[] {
@@ -157,14 +155,14 @@ function short(value: number): string {
 }
 
 /** As aligned text, so that it can be read as it is. */
-function markdown(header: string[], rows: string[][], numbers: boolean): string {
+function markdown(header: string[], rows: string[][]): string {
   const widths = header.map((_, at) => Math.max(3, ...[header, ...rows].map((row) => [...(row[at] ?? '')].length)));
   const pad = (text: string, at: number): string => {
     const space = ' '.repeat(widths[at]! - [...text].length);
-    return numbers && at > 0 ? space + text : text + space;
+    return at > 0 ? space + text : text + space;
   };
   const line = (row: string[]): string => `| ${header.map((_, at) => pad(row[at] ?? '', at)).join(' | ')} |`;
-  const rule = widths.map((width, at) => (numbers && at > 0 ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width)));
+  const rule = widths.map((width, at) => (at > 0 ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width)));
   return [line(header), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 

@@ -17,7 +17,7 @@ import { formatBytes } from '../support/sizes.ts';
 import { count } from '../support/table.ts';
 import { watchOver } from '../support/watchdog.ts';
 import type { Work } from '../works/index.ts';
-import { type Bench, measure } from './cell.ts';
+import { type Bench, measure, TOO_LONG } from './cell.ts';
 import { makeData, quick, standard } from './data.ts';
 import { Progress } from './progress.ts';
 import type { Cell, Result, SourceSays, SystemSays } from './result.ts';
@@ -38,6 +38,7 @@ export interface GeneralOptions {
 
 /** Room for all of the data, whatever a system keeps beside them. */
 const ROOM = 3;
+const QUICK_LIMIT_SECONDS = 60;
 
 export async function generalSuite(scope: Scope, options: GeneralOptions): Promise<Result> {
   const { works, python, rounds } = options;
@@ -91,6 +92,7 @@ export async function generalSuite(scope: Scope, options: GeneralOptions): Promi
     store,
     originals,
     scratch: work,
+    limitSeconds: options.quick ? QUICK_LIMIT_SECONDS : Number.POSITIVE_INFINITY,
   };
   await prepare(
     scope,
@@ -120,8 +122,13 @@ export async function generalSuite(scope: Scope, options: GeneralOptions): Promi
   });
   const kind = (one: { work: Work; peer: Peer }): string => `${one.work.name}, ${one.peer.name}`;
   const progress = new Progress(plan.map(kind), () => (options.quick ? 1.5 : 20));
+  const tooSlow = new Set<string>();
   for (const one of plan) {
     if (scope.closing) throw new Error('interrupted');
+    if (tooSlow.has(kind(one))) {
+      progress.finished(kind(one), undefined);
+      continue;
+    }
     const version = one.peer === overlay ? `${one.says.version} ${ours}` : one.says.version;
     const key = { work: one.work.name, system: one.peer.name, version, settings: one.says.settings, round: one.round };
     const found = options.resume ? kept.find(key) : undefined;
@@ -129,6 +136,7 @@ export async function generalSuite(scope: Scope, options: GeneralOptions): Promi
     if (scope.closing) throw new Error('interrupted');
     if (found === undefined) kept.keep(key, cell);
     cells.push(cell);
+    if (cell.failed?.startsWith(TOO_LONG)) tooSlow.add(kind(one));
     progress.finished(kind(one), found === undefined ? cell.seconds : undefined);
     console.log(`${progress} ${kind(one)}, round ${one.round}: ${found ? 'from before: ' : ''}${say(cell, one.work)}`);
   }

@@ -24,11 +24,11 @@ export function onPath(command: string): boolean {
   });
 }
 
-/** The first line of what a command says that has a number in it; "unknown" when it says none. */
-export async function saysVersion(command: string, args: string[]): Promise<string> {
+/** The version in what a command says, in the first line that matches; "unknown" when it says none. */
+export async function saysVersion(command: string, args: string[], line = /\d+\.\d+/): Promise<string> {
   const { stdout, stderr } = await run(command, args, { timeoutSeconds: 20 });
-  const line = `${stdout}\n${stderr}`.split('\n').find((text) => /\d+\.\d+/.test(text));
-  return /v?\d+\.\d+[\w.+~-]*/.exec(line ?? '')?.[0] ?? 'unknown';
+  const said = `${stdout}\n${stderr}`.split('\n').find((text) => line.test(text));
+  return /v?\d+\.\d+[\w.+~-]*/.exec(said ?? '')?.[0] ?? 'unknown';
 }
 
 export interface Daemon {
@@ -37,7 +37,7 @@ export interface Daemon {
   mountpoint: string;
   home: string;
   env?: Record<string, string>;
-  settle?: () => Promise<void>;
+  settle?: (pids: () => number[]) => Promise<void>;
 }
 
 /** A process of ours that is found again by its mark, even after it has become a daemon. */
@@ -103,7 +103,7 @@ export async function mountDaemon(scope: Scope, daemon: Daemon): Promise<Mounted
     await unmount();
     throw new Error(`${daemon.command} does not answer:\n${said()}`);
   }
-  return { path: mountpoint, pids, settle: daemon.settle ?? (async () => {}), unmount };
+  return { path: mountpoint, pids, settle: async () => daemon.settle?.(pids), unmount };
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -7,8 +7,9 @@ import { passthroughHp } from './passthrough-hp.ts';
 import type { Peer } from './peer.ts';
 import { rclone } from './rclone.ts';
 import { sshfs } from './sshfs.ts';
+import { weed } from './weed.ts';
 
-export const peers: readonly Peer[] = [bindfs, mergerfs, sshfs, rclone, passthroughHp, catfs, juicefs];
+export const peers: readonly Peer[] = [bindfs, mergerfs, sshfs, rclone, passthroughHp, catfs, juicefs, weed];
 
 export const installed = (peer: Peer): boolean => peer.command === undefined || onPath(peer.command);
 

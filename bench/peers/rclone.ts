@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mountDaemon, saysVersion } from './daemon.ts';
@@ -9,7 +9,7 @@ const OPTIONS = ['--vfs-cache-mode', 'full', '--vfs-fast-fingerprint', '--vfs-re
 const SMALL_CACHE = ['--vfs-cache-poll-interval', '1s'];
 const SETTLE_SECONDS = 120;
 
-/** What is still to be uploaded has no other mark on disk than its metadata saying "Dirty": so wait for rclone's own delay. */
+/** rclone uploads a file that has not been used for this long. */
 const WRITE_BACK_SECONDS = 5;
 
 export const rclone: Peer = {
@@ -39,16 +39,34 @@ export const rclone: Peer = {
       ],
       mountpoint,
       home,
-      settle: async () => {
+      settle: async (pids) => {
         if (!writes) return;
-        await sleep(WRITE_BACK_SECONDS * 1000 + 500);
+        await sleep(WRITE_BACK_SECONDS * 1000);
         const until = performance.now() + SETTLE_SECONDS * 1000;
-        while (uploads(source) && performance.now() < until) await sleep(250);
+        // between two files nothing is open for a moment
+        for (let idle = 0; idle < 3 && performance.now() < until; await sleep(100)) {
+          idle = uploads(pids(), join(source, 'new')) ? 0 : idle + 1;
+        }
       },
     }),
 };
 
-/** rclone's local back end writes to "name.<random>.partial" and renames. */
-function uploads(source: string): boolean {
-  return readdirSync(join(source, 'new')).some((name) => name.endsWith('.partial'));
+/** Whether a process has a file below a directory open. */
+function uploads(pids: readonly number[], directory: string): boolean {
+  return pids.some((pid) => {
+    try {
+      const open = readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
+      return open.some((path) => path.startsWith(`${directory}/`));
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ''; // closed meanwhile
+  }
 }

@@ -18,7 +18,7 @@ export const sshfs: Peer = {
   command: 'sshfs',
   settings: `-o ${OPTIONS.join(',')}; straight to sftp-server, without ssh’s encryption`,
   because: 'sshfs(1): several connections for parallel requests, the directory cache; the overlay’s 60 s for names',
-  version: () => saysVersion('sshfs', ['--version']),
+  version: () => saysVersion('sshfs', ['--version'], /^SSHFS/),
   unable: () => (SERVERS.some(existsSync) ? undefined : 'no sftp-server (openssh-sftp-server)'),
   mount: (scope, { source, mountpoint, home }) => {
     mkdirSync(home, { recursive: true });

@@ -7,7 +7,7 @@ export const create: Work = {
   title: 'Small files are created, written (16 KiB), closed and renamed',
   sets: ['new'],
   writes: true,
-  limitSeconds: 300,
+  limitSeconds: 120,
   figures: [
     { name: 'created', unit: 'files/s', how: 'one process, one file after another', least: { slow: 0.4, plain: 0.1 } },
   ],

@@ -19,7 +19,7 @@ export const epochs: Work = {
   name: 'epochs',
   title: 'A DataLoader of four workers reads small files, shuffled anew each epoch',
   sets: ['files'],
-  limitSeconds: 600,
+  limitSeconds: 240,
   figures: [
     {
       name: 'first',

@@ -6,7 +6,7 @@ export const halfCached: Work = {
   title: 'The same DataLoader, with a cache for half of the data and the pages of the kernel dropped before each epoch',
   sets: ['files'],
   half: true,
-  limitSeconds: 600,
+  limitSeconds: 240,
   figures: [
     {
       name: 'first',

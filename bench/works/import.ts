@@ -5,7 +5,7 @@ export const importing: Work = {
   title:
     '`import torch` from the mount (its Python files and extension modules; a package of ours where there is no PyTorch)',
   sets: ['site'],
-  limitSeconds: 300,
+  limitSeconds: 180,
   figures: [
     { name: 'cold', unit: 's', how: 'a fresh mount with an empty cache', least: { slow: 0.5, plain: 0.2 } },
     { name: 'warm', unit: 's', how: 'by another process', least: { slow: 0.7, plain: 0.2 } },

@@ -8,7 +8,7 @@ export const mappedModel: Work = {
   name: 'mapped model',
   title: 'Eight processes map a model at once and each copies all of it',
   sets: ['big'],
-  limitSeconds: 600,
+  limitSeconds: 240,
   figures: [
     {
       name: 'cold',

@@ -6,7 +6,7 @@ export const mappedTable: Work = {
   name: 'mapped table',
   title: 'One process reads random rows of 8 KiB from a memory-mapped table',
   sets: ['big'],
-  limitSeconds: 600,
+  limitSeconds: 180,
   figures: [
     {
       name: 'cold',

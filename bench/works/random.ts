@@ -6,7 +6,7 @@ export const random: Work = {
   name: 'random',
   title: 'One process reads 64 KiB at random places of a large file',
   sets: ['large'],
-  limitSeconds: 300,
+  limitSeconds: 120,
   figures: [
     {
       name: 'cold',

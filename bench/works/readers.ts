@@ -9,7 +9,7 @@ export const readers: Work = {
   name: '64 readers',
   title: 'Sixty-four processes read small files at once',
   sets: ['files'],
-  limitSeconds: 300,
+  limitSeconds: 120,
   figures: [
     {
       name: 'cold',

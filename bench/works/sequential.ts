@@ -4,7 +4,7 @@ export const sequential: Work = {
   name: 'sequential',
   title: 'One process reads one large file from start to end, 1 MiB at a time',
   sets: ['large'],
-  limitSeconds: 300,
+  limitSeconds: 120,
   figures: [
     {
       name: 'cold',

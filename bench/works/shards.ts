@@ -4,7 +4,7 @@ export const shards: Work = {
   name: 'shards',
   title: 'Eight workers stream tar shards in a shuffled order',
   sets: ['shards'],
-  limitSeconds: 600,
+  limitSeconds: 180,
   figures: [
     {
       name: 'cold',

@@ -7,7 +7,7 @@ export const strided: Work = {
   name: 'strided',
   title: 'One process reads 64 KiB of every MiB of a large file',
   sets: ['large'],
-  limitSeconds: 300,
+  limitSeconds: 120,
   figures: [
     {
       name: 'cold',

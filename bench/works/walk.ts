@@ -4,7 +4,7 @@ export const walk: Work = {
   name: 'walk',
   title: '`find -printf %s`: every name and its size',
   sets: ['tree'],
-  limitSeconds: 300,
+  limitSeconds: 120,
   figures: [
     {
       name: 'cold',

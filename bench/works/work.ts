@@ -66,6 +66,8 @@ export interface Run {
    * Skipped (undefined) where dropping is not allowed.
    */
   take(figure: string, measure: () => Promise<number>): Promise<number | undefined>;
+  /** Returns when what was written has reached the source. */
+  settle(): Promise<void>;
 }
 
 export interface Work {

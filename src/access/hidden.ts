@@ -35,6 +35,8 @@ export interface Sample {
   /** READs that brought bytes, and these. */
   reads: number;
   bytes: number;
+  /** The last of them (at first: the open), monotonic ms. */
+  answeredAtMs: number;
 }
 
 /** `reads` counts calls that brought bytes, one for each MiB of a larger call. Null: too few samples, or none are taken. */
@@ -126,7 +128,7 @@ export class Hidden {
   /** One such open is served by the daemon. */
   sampled(group: Group, sizeBytes: number, weight: number): Sample {
     this.#tallies[group]!.sampledOpens++;
-    return { group, sizeBytes, weight, reads: 0, bytes: 0 };
+    return { group, sizeBytes, weight, reads: 0, bytes: 0, answeredAtMs: performance.now() };
   }
 
   /** The daemon served a READ of an open that was handed to the kernel. */

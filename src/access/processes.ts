@@ -30,7 +30,9 @@ export class ReadingProcess {
 
   /** Who consumes what it reads, once that is known. */
   consumer: Consumer | undefined = undefined;
+  /** The tick to look for it again, and how often that was done. */
   consumerSought = 0;
+  seeks = 0;
   nameless = false;
   readonly totals: WaitTotals = new WaitTotals();
 
@@ -91,6 +93,12 @@ export function isFork(child: { stack: string }, parent: { stack: string }): boo
 export function isAlive(thread: number): boolean {
   const state = /^State:\s+(\w)/m.exec(readOf(`/proc/${thread}/status`))?.[1];
   return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
+/** How long a thread could have run and had no processor, and how often it ran, in all. */
+export function schedulingOf(thread: number): { delayMs: number; slices: number } {
+  const [, delayNs = '0', slices = '0'] = readOf(`/proc/${thread}/schedstat`).trim().split(' ');
+  return { delayMs: Number(delayNs) / 1e6, slices: Number(slices) };
 }
 
 function readOf(path: string): string {

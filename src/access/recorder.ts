@@ -214,9 +214,9 @@ export class Recording {
 
   released(handle: AccessedHandle, nowMs: number): void {
     const { id } = handle;
-    if (id < this.#toldFrom && !this.#toldSince.delete(id)) return; // its file was never told of
     const block = this.#room(0, nowMs);
     if (block === undefined) return;
+    if (id < this.#toldFrom && !this.#toldSince.delete(id)) return; // its file was never told of
     this.#events++;
     block.release(this.#us(nowMs), id);
   }
@@ -257,10 +257,10 @@ export class Recording {
     before: number,
   ): BlockEncoder | undefined {
     const { inode, id } = handle;
-    if (id > this.#newestHandle) this.#newestHandle = id;
     const file = observed(inode);
     const path = file.recording === this.#number ? undefined : pathOf(inode);
     const block = this.#room(path === undefined ? 0 : path.length, nowMs);
+    if (id > this.#newestHandle) this.#newestHandle = id; // after that: news of a loss make good for those before
     if (block === undefined) return undefined;
     const reader = this.#reader(block, thread, nowMs);
     if (path !== undefined) {
@@ -294,12 +294,14 @@ export class Recording {
     nowMs: number,
   ): void {
     const { id } = handle;
+    let block = this.#room(0, nowMs); // first: a new block may tell of a loss, and then handles are told of anew
+    if (block === undefined) return;
     if (id < this.#toldFrom && !this.#toldSince.has(id)) {
       if (this.#open(handle, thread, false, nowMs, 0, More.BEFORE) === undefined) return;
       this.#toldSince.add(id);
+      block = this.#room(0, nowMs);
+      if (block === undefined) return;
     }
-    const block = this.#room(0, nowMs);
-    if (block === undefined) return;
     const reader = this.#reader(block, thread, nowMs);
     this.#events++;
     const waitUs = microseconds(nowMs - begunMs);
@@ -455,7 +457,11 @@ function pathOf(file: AccessedFile): string {
 }
 
 function contentOf(file: AccessedFile): number {
-  return file.version === undefined ? 0 : crc32(file.version);
+  const { version } = file;
+  let hash = 0x811c9dc5 | 0; // FNV-1a: a text this short is not worth the way to zlib
+  if (version !== undefined)
+    for (let i = 0; i < version.length; i++) hash = Math.imul(hash ^ version.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }
 
 function headerBytes(about: RecorderParts['about']): Buffer {

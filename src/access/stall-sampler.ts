@@ -6,7 +6,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
 /** What a sample says of a thread. */
-export const Doing = { GONE: 0, RUNNING: 1, HELD: 2, SLEEPING: 3, IDLE: 4, OTHER: 5 } as const;
+export const Doing = { GONE: 0, RUNNING: 1, HELD: 2, SLEEPING: 3, IDLE: 4, LOCKED: 5, OTHER: 6 } as const;
 export type Doing = (typeof Doing)[keyof typeof Doing];
 
 /** Waiting for a file's bytes, names or attributes: of FUSE, of the page cache, of NFS or a disk below us. */
@@ -14,8 +14,10 @@ const HELD =
   /^(request_wait_answer|fuse_|_*folio_wait|_*folio_lock|_*wait_on_(page|folio|buffer)|filemap_|_*lock_page|io_schedule|d_alloc_parallel|rpc_wait|nfs4?_|blk_|iomap_|netfs_|xfs_buf|lookup_slow)/;
 /** Sleeping for a time, as a stand-in for an accelerator does. */
 const SLEEPING = /nanosleep/;
-/** Waiting for another thread or process. */
-const IDLE = /(poll|select|pipe|futex|unix_|sk_wait|eventfd|sem|msg|wait_woken|accept|sigtimedwait|sigsuspend)/;
+/** Waiting for another thread of the same process. */
+const LOCKED = /futex/;
+/** Waiting for another process, or an event. */
+const IDLE = /(poll|select|pipe|unix_|sk_wait|eventfd|sem|msg|wait_woken|accept|sigtimedwait|sigsuspend)/;
 
 const NAME_MAX = 64;
 const buffer = Buffer.alloc(NAME_MAX);
@@ -28,6 +30,7 @@ export function doingOf(wchan: string): Doing {
   if (doing === undefined) {
     if (HELD.test(wchan)) doing = Doing.HELD;
     else if (SLEEPING.test(wchan)) doing = Doing.SLEEPING;
+    else if (LOCKED.test(wchan)) doing = Doing.LOCKED;
     else if (IDLE.test(wchan)) doing = Doing.IDLE;
     else doing = Doing.OTHER;
     if (known.size < KNOWN_MAX) known.set(wchan, doing);

@@ -33,14 +33,14 @@ for (const [kind, opcodes] of [
 const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 
 /**
- * Between two looks at threads: often at first, until there are samples enough. Waking up for one takes some 0.1 ms of
- * processor time, whatever it then looks at: these are 0.4 and 0.2 % of a processor. Never the same twice: no beat with the job.
+ * Between two looks at threads: often at first, until there are samples enough. Waking up for one costs some 0.1 ms of
+ * processor time, whatever it then looks at. Never the same twice: no beat with the job.
  */
-const FIRST_MS = 25;
-const LATER_MS = 50;
+const FIRST_MS = 35;
+const LATER_MS = 70;
 const FIRST_TICKS = 600;
 /** Threads looked at in one tick; of more, others the next time. */
-const LOOKS_MOST = 12;
+const LOOKS_MOST = 8;
 /** A thread that asked for nothing and was not held up for so long is not looked at any more. */
 const SLEEPY_MS = 3000;
 /** When nobody asked for anything for so long, what comes then is another job. */
@@ -50,10 +50,14 @@ const RENAMED_MS = 5000;
 /** Threads known; of more, those that came first are forgotten: what they waited is in their process's sums. */
 const THREADS_MAX = 4096;
 /** Known threads that are asked in one tick whether they still live, and when the last tick has come. */
-const SWEEP = 2;
+const SWEEP = 1;
+const SWEEP_TICKS = 10;
 const SWEEP_LAST = 200;
 const CONSUMERS_MAX = 64;
+/** Ticks between two attempts to find a process's consumer, at first and at most; and attempts in one tick. */
 const SEEK_TICKS = 8;
+const SEEK_TICKS_MOST = 500;
+const SEEKS_MOST = 2;
 
 export class StallMeter {
   readonly #threads = new Map<number, ThreadState>();
@@ -67,6 +71,7 @@ export class StallMeter {
   #stopped = false;
   #next = 0;
   #ticks = 0;
+  #firstTicks = FIRST_TICKS;
   #askedMs = Number.NEGATIVE_INFINITY;
 
   /** Of the epoch that goes on, and of those before it. */
@@ -199,7 +204,7 @@ export class StallMeter {
     this.#mark = undefined;
     this.#epochMs = nowMs;
     this.#epochs = 0;
-    this.#ticks = 0;
+    this.#firstTicks = this.#ticks + FIRST_TICKS;
     this.#files.forgetEpoch();
     for (const consumer of this.#consumers.values()) consumer.close();
     this.#consumers.clear();
@@ -215,7 +220,7 @@ export class StallMeter {
   }
 
   #schedule(): void {
-    const pauseMs = this.#ticks > FIRST_TICKS ? LATER_MS : FIRST_MS;
+    const pauseMs = this.#ticks > this.#firstTicks ? LATER_MS : FIRST_MS;
     this.#timer = setTimeout(this.#tick, pauseMs * (0.75 + Math.random() / 2));
     this.#timer.unref();
   }
@@ -232,7 +237,8 @@ export class StallMeter {
     }
     let waits = this.#active.length > 0;
     for (const consumer of this.#consumers.values()) waits = consumer.sample(nowMs) || waits;
-    this.#sweep(waits ? SWEEP : SWEEP_LAST);
+    if (!waits) this.#sweep(SWEEP_LAST);
+    else if (this.#ticks % SWEEP_TICKS === 0) this.#sweep(SWEEP);
     if (waits) this.#schedule();
   };
 
@@ -247,7 +253,7 @@ export class StallMeter {
     }
     if (!thread.process.visible) return nowMs - thread.lastMs < SLEEPY_MS || !thread.free;
     thread.looked(doing, nowMs, this.#epoch);
-    thread.process.consumer?.reader(doing === Doing.IDLE, thread.lastMs);
+    thread.process.consumer?.reader(doing === Doing.IDLE || doing === Doing.LOCKED, thread.lastMs);
     return !thread.free || nowMs - Math.max(thread.lastMs, thread.heldMs) < SLEEPY_MS;
   }
 
@@ -261,18 +267,20 @@ export class StallMeter {
   }
 
   #seekConsumers(): void {
+    let sought = 0;
     for (const { process } of this.#active) {
       if (process.consumer !== undefined || !process.visible) continue;
       // A parent is seen at once; which threads read, and which does not, takes a while to show.
-      if (this.#ticks < process.consumerSought && this.#ticks > process.consumerSought - SEEK_TICKS) continue;
-      process.consumerSought = this.#ticks + SEEK_TICKS;
+      if (this.#ticks < process.consumerSought) continue;
+      if (++sought > SEEKS_MOST) return;
+      process.consumerSought = this.#ticks + Math.min(SEEK_TICKS_MOST, SEEK_TICKS << Math.min(process.seeks++, 8));
       const pid = consumerOf(process);
       if (pid === undefined) continue;
       let consumer = this.#consumers.get(pid);
       if (consumer === undefined || consumer.gone) {
         if (this.#consumers.size >= CONSUMERS_MAX) continue;
         const before = consumer;
-        consumer = new Consumer(pid);
+        consumer = new Consumer(pid, pid === process.pid ? Doing.LOCKED : Doing.IDLE);
         if (before !== undefined) consumer.before.add(before.total(0));
         this.#consumers.set(pid, consumer);
       }

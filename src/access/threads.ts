@@ -153,7 +153,7 @@ export class ThreadState {
       // The last time it was seen held up no request came of it.
       if (this.#heldSamples > 0) this.#readsUnseen(this.heldMs + QUEUED_MS, epoch);
       this.#freeSamples++;
-      if (doing === Doing.IDLE) this.#idleSamples++;
+      if (doing === Doing.IDLE || doing === Doing.LOCKED) this.#idleSamples++;
       if (!held) return;
       // It is held up although it asked for nothing. Whether by a request that is merely still to be taken from the device
       // the next one will tell; those are of no account, for the daemon wakes, and looks, just when they come.

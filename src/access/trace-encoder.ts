@@ -77,20 +77,25 @@ export class BlockEncoder {
     const most = Math.min(last.length, path.length);
     let shared = 0;
     while (shared < most && last.charCodeAt(shared) === path.charCodeAt(shared)) shared++;
-    bytes[this.#at++] = Kind.FILE;
-    this.#number(node);
-    this.#at = bytes.writeUInt32LE(content, this.#at);
-    this.#number(shared);
-    this.#name(shared === 0 ? path : path.slice(shared));
+    let at = this.#at;
+    bytes[at++] = Kind.FILE;
+    at = number(bytes, at, node);
+    bytes[at++] = content;
+    bytes[at++] = content >>> 8;
+    bytes[at++] = content >>> 16;
+    bytes[at++] = content >>> 24;
+    at = number(bytes, at, shared);
+    this.#at = name(bytes, at, path, shared);
     this.#lastPath = path;
   }
 
   thread(index: number, thread: number, pid: number, command: string): void {
-    this.bytes[this.#at++] = Kind.THREAD;
-    this.#number(index);
-    this.#number(thread);
-    this.#number(pid);
-    this.#name(command);
+    const { bytes } = this;
+    bytes[this.#at] = Kind.THREAD;
+    let at = number(bytes, this.#at + 1, index);
+    at = number(bytes, at, thread);
+    at = number(bytes, at, pid);
+    this.#at = name(bytes, at, command, 0);
   }
 
   open(
@@ -176,15 +181,13 @@ export class BlockEncoder {
     this.#lastUs = nowUs;
     return number(bytes, at + 1, since);
   }
+}
 
-  #number(value: number): void {
-    this.#at = number(this.bytes, this.#at, value);
-  }
-
-  #name(name: string): void {
-    this.#number(name.length);
-    this.#at += this.bytes.write(name, this.#at, 'latin1');
-  }
+/** The rest of a byte string. Not by Buffer.write: names are short, and the call costs more than they do. */
+function name(bytes: Buffer, start: number, text: string, from: number): number {
+  let at = number(bytes, start, text.length - from);
+  for (let i = from; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
+  return at;
 }
 
 /** LEB128: seven bits a byte, the lowest first. Returns where the next one goes. */

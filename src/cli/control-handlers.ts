@@ -59,7 +59,7 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
       capabilities: connection.capabilities,
       options: options(request),
       effective: assembly.effective,
-      debug: { resources: resourcesByKind() },
+      debug: { resources: resourcesByKind(), memory: process.memoryUsage() },
       stats: stats(),
     }),
     unmount: async ({ force = false }) => {

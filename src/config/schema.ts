@@ -184,7 +184,8 @@ export const settingsSchema = z.strictObject({
     fallback: '64',
     about:
       'What the kernel reads by itself (passthrough, kept pages) is estimated from opens that the daemon serves instead: ' +
-      'one in N of them, more often at first, and never for more than a hundredth of the time. `off`: not known.',
+      'one in N of them, more often at first, and for a share of 0.64/N of the time at most (a hundredth for 64). `off`: ' +
+      'not known.',
   }),
   disable: described(z.array(z.enum(switchableCapabilities)), {
     value: 'CAPABILITY',

@@ -27,12 +27,18 @@ const LARGE_OPENS_LEAST = 64;
 const OPENS_LEAST = 8;
 /** At first one in EARLY_EVERY is taken, until there are EARLY_SAMPLES; a short run must be estimated too. */
 const EARLY_EVERY = 8;
-const EARLY_SAMPLES = 512;
-/** Of the time that passes, the share that reads of samples may take; and how much of it may be saved up, in ms. */
-const TIME_SHARE = 0.01;
-const TIME_SAVED_MOST_MS = 250;
-/** What a READ costs its reader besides the time in the daemon, in ms. */
-const TRIP_MS = 0.05;
+const EARLY_SAMPLES = 256;
+/**
+ * Of the time that passes, the share that samples may take, times `every`: a hundredth for one in 64. And how much of it
+ * may be saved up, in ms, times `every`.
+ */
+const TIME_SHARE = 0.64;
+const TIME_SAVED_MOST_MS = 200 * 64;
+/**
+ * Between two READs of a sample its reader and the daemon wait for each other and for a processor, or the reader does
+ * something else: so much of it is put down to sampling, in ms.
+ */
+const GAP_MOST_MS = 0.3;
 /** Files remembered as never to be sampled again. */
 const SPARED_MOST = 4096;
 
@@ -41,12 +47,17 @@ export class Sampling {
   readonly #hidden = new Hidden();
   readonly #spared = new Set<FileId>();
   #random = 0x9e3779b9;
-  #leftMs = TIME_SAVED_MOST_MS;
+  readonly #timeShare: number;
+  readonly #savedMostMs: number;
+  #leftMs: number;
   #countedAtMs = performance.now();
 
   /** `every`: one open in so many is a sample; 0: none is. */
   constructor(every: number) {
     this.#every = every;
+    this.#timeShare = every > 1 ? TIME_SHARE / every : 1;
+    this.#savedMostMs = every > 1 ? TIME_SAVED_MOST_MS / every : Number.POSITIVE_INFINITY;
+    this.#leftMs = this.#savedMostMs;
   }
 
   /** Whether an open that the kernel could serve alone is to be a sample. */
@@ -66,7 +77,7 @@ export class Sampling {
 
   #affordable(): boolean {
     const nowMs = performance.now();
-    this.#leftMs = Math.min(TIME_SAVED_MOST_MS, this.#leftMs + (nowMs - this.#countedAtMs) * TIME_SHARE);
+    this.#leftMs = Math.min(this.#savedMostMs, this.#leftMs + (nowMs - this.#countedAtMs) * this.#timeShare);
     this.#countedAtMs = nowMs;
     return this.#leftMs > 0;
   }
@@ -94,7 +105,10 @@ export class Sampling {
     }
     sample.reads++;
     sample.bytes += count;
-    this.#leftMs -= TRIP_MS + (begunMs > 0 ? performance.now() - begunMs : 0);
+    const nowMs = performance.now();
+    const fromMs = begunMs > 0 ? begunMs : nowMs;
+    this.#leftMs -= Math.min(fromMs - sample.answeredAtMs, GAP_MOST_MS) + nowMs - fromMs;
+    sample.answeredAtMs = nowMs;
   }
 
   end(sample: Sample): void {

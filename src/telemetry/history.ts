@@ -72,27 +72,31 @@ export class History {
 
 /** Rows of numbers, the newest over the oldest. The first number of a row is its time. */
 class Ring {
-  readonly #rows: Float64Array[];
+  readonly #numbers: Float64Array;
+  readonly #rows: number;
+  readonly #columns: number;
   #next = 0;
   #used = 0;
 
   constructor(rows: number, columns: number) {
-    this.#rows = Array.from({ length: rows }, () => new Float64Array(columns));
+    this.#numbers = new Float64Array(rows * columns);
+    this.#rows = rows;
+    this.#columns = columns;
   }
 
   add(row: Float64Array): void {
-    this.#rows[this.#next]!.set(row);
-    this.#next = (this.#next + 1) % this.#rows.length;
-    if (this.#used < this.#rows.length) this.#used++;
+    this.#numbers.set(row, this.#next * this.#columns);
+    this.#next = (this.#next + 1) % this.#rows;
+    if (this.#used < this.#rows) this.#used++;
   }
 
   /** Views of the rows from a time on, oldest first. */
   since(ms: number): Float64Array[] {
-    const size = this.#rows.length;
-    const first = (this.#next - this.#used + size) % size;
+    const first = this.#next - this.#used + this.#rows;
     const found: Float64Array[] = [];
     for (let i = 0; i < this.#used; i++) {
-      const row = this.#rows[(first + i) % size]!;
+      const at = ((first + i) % this.#rows) * this.#columns;
+      const row = this.#numbers.subarray(at, at + this.#columns);
       if (row[0]! >= ms) found.push(row);
     }
     return found;

@@ -249,7 +249,7 @@ export const metrics: readonly Metric[] = [
     'operations.*.errors',
     'operation_errors',
     '',
-    'Requests that were answered with an error, ENOENT too.',
+    'Requests answered with an error. A name that is not there is none where the kernel may remember that.',
     operation,
   ),
   gauge('operations.*.meanMs', undefined, 'ms', 'Mean time from arrival to reply; null with telemetry=off.'),

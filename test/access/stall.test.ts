@@ -131,7 +131,8 @@ test('what a thread sleeps in says what it does', () => {
   ]) {
     assert.equal(doingOf(wchan), Doing.HELD, wchan);
   }
-  for (const wchan of ['futex_do_wait', 'poll_schedule_timeout.constprop.0', 'anon_pipe_read', 'ep_poll']) {
+  assert.equal(doingOf('futex_do_wait'), Doing.LOCKED);
+  for (const wchan of ['poll_schedule_timeout.constprop.0', 'anon_pipe_read', 'ep_poll']) {
     assert.equal(doingOf(wchan), Doing.IDLE, wchan);
   }
   assert.equal(doingOf('0'), Doing.RUNNING);
@@ -194,9 +195,31 @@ test('a consumer computes and waits by turns; a parent that only waits is none',
   assert.equal(samples(400, 0, 0).share, 0);
   assert.equal(samples(0, 0, 0).consumes, false);
   assert.equal(samples(2, 400, 2).consumes, false, 'it waits for its children');
+  assert.equal(samples(30, 400, 40).share, null, 'or for its accelerator, for all that is seen of it');
   assert.equal(samples(50, 400, 2).consumes, false, 'it waits once for all');
+  const joins = Object.assign(samples(20, 60, 12), { elapsedMs: 3000, slices: 2 });
+  assert.equal(joins.consumes, false, 'it never runs: it waits for its threads to end');
   assert.equal(samples(10, 10, 8).consumes, undefined, 'too little was seen');
   assert.equal(samples(30, 30, 30).share, null, 'seen, but not often enough');
+});
+
+test('waits that may be for an accelerator as well make the share unknown', () => {
+  const seen = samples(200, 200, 50);
+  assert.equal(seen.share, 0.5);
+  assert.equal(Object.assign(samples(200, 200, 50), { unsure: 60 }).share, null, 'under a lock, while workers read');
+  assert.equal(
+    Object.assign(samples(200, 200, 50), { supplied: 12, suppliedWaiting: 10 }).share,
+    null,
+    'as for data, with all workers idle',
+  );
+  assert.equal(Object.assign(samples(200, 200, 50), { supplied: 50, suppliedWaiting: 2 }).share, 0.5, 'by chance');
+  assert.equal(
+    Object.assign(samples(200, 200, 50), { delayedMs: 1000, elapsedMs: 9000, slices: 500 }).share,
+    null,
+    'starved',
+  );
+  const early = Object.assign(samples(392, 8, 10), { supplied: 200, suppliedWaiting: 150 });
+  assert.equal(early.share, 0.02, 'even if all of it were for data it would not matter');
 });
 
 test('the sentence says how long, what for and what would help', () => {

@@ -268,9 +268,9 @@ describe('a disk that is slow, or full', () => {
     const file = traceFile();
     await recorder.start({ file });
     const files = manyFiles(500);
-    const held = handleOf(new FakeFile('held.bin'));
     let count = work(recorder, files, 200_000); // far more than there are blocks for
     const now = performance.now();
+    const held = handleOf(new FakeFile('held.bin'));
     recording(recorder).opened(held, 12, false, now, now);
     count++;
     const { lost } = recorder.snapshot()!;
@@ -278,6 +278,8 @@ describe('a disk that is slow, or full', () => {
     disk.open();
     await sleep(200);
     recording(recorder).read(held, 12, 0, 10, From.STORE, now, performance.now());
+    count++;
+    recording(recorder).released(held, performance.now());
     count++;
     count += work(recorder, files, 100);
     const summary = await recorder.stop();
@@ -291,7 +293,8 @@ describe('a disk that is slow, or full', () => {
     const after = events.slice(events.findLastIndex((event) => event.kind === 'lost') + 1);
     assert.equal((after[0] as TracedOpen).before, true, 'the open that was lost is made good for');
     assert.ok(after.every((event) => event.kind === 'lost' || event.file !== undefined));
-    assert.equal(after.length, 302);
+    assert.equal(after.length, 303);
+    assert.equal(after.filter((event) => event.kind === 'open' && event.before).length, 1);
     assert.equal(summary!.events + lost, count + 1);
   });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { oneLine } from '../../src/cli/mount.ts';
+import { callDaemon } from '../../src/control/client.ts';
 import { command, type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { run } from '../support/run.ts';
 import { withWatchdog } from '../support/watchdog.ts';
@@ -50,8 +51,7 @@ test('a terminal gets the line; a pipe and mount(8) get nothing; --json says whe
         unknown
       >;
       assert.deepEqual([pid, log], [status.pid, status.log]);
-      const asked = await run('curl', ['-s', '--unix-socket', String(socket), 'http://mount/ready']);
-      assert.match(asked.stdout, /"ready":\s*true/);
+      assert.equal((await callDaemon(String(socket), 'GET', '/ready')).ready, true);
     }
     assert.equal((await run(command, ['umount', mountpoint])).status, 0);
     for (const word of ['--all', '-f']) {

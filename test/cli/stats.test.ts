@@ -108,7 +108,7 @@ test('the first table has no rates, and one without traffic shows zeros', () => 
 test('of a thousand readers those that wait now come first, and how many more there are is said', () => {
   const first = thousandReaders();
   const second = later(first, 1, 1);
-  second.processes[500]!.waitSeconds += 3; // the others waited longer, but not now
+  second.processes[500]!.waitSeconds += 0.3; // others waited longer in all, but not now
   const lines = table(second, first, 80, 24);
   const heading = lines.findIndex((line) => /PID +COMMAND/.test(line));
   assert.match(lines[heading + 1] ?? '', /^ +10500 /);

@@ -4,6 +4,11 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Readers } from '../../src/access/data-set-readers.ts';
+import { From } from '../../src/access/observer.ts';
+import { Recorder } from '../../src/access/recorder.ts';
+import { FakeFile, handleOf } from '../access/trace-support.ts';
 import { command, type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { type Finished, finished, launch, run } from '../support/run.ts';
 import { mountedAt, withWatchdog } from '../support/watchdog.ts';
@@ -75,6 +80,15 @@ async function eventsOf(file: string, options: readonly string[] = []): Promise<
     .map((line) => JSON.parse(line) as Event);
 }
 
+async function recorded(mountpoint: string, events: number): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const { trace } = JSON.parse(await mlOk(['stats', mountpoint, '--json']));
+    if (trace.events >= events) return;
+    await sleep(20);
+  }
+  assert.fail(`fewer than ${events} events`);
+}
+
 async function readWhole(paths: readonly string[]): Promise<number> {
   const { status, stdout, stderr } = await run('python3', ['-c', program, ...paths], { seconds: 30 });
   assert.equal(status, 0, stderr);
@@ -120,7 +134,7 @@ describe('with a mount', { skip: noMounts }, () => {
     const paths = order.map((name) => join(mountpoint, name));
     const first = await readWhole(paths);
     const second = await readWhole(paths); // from the pages that were kept
-    await eventually('every close has come', () => statSync(recording.file).size > 700);
+    await recorded(mountpoint, names.length * 5); // the last closes come after the reader has ended
     const { status, stdout } = await recording.interrupt();
     assert.equal(status, 0);
     const events = await eventsOf(recording.file, ['--path', 'train/**']);
@@ -195,17 +209,22 @@ describe('with a mount', { skip: noMounts }, () => {
     assert.deepEqual([set?.path, set?.files, set?.epoch, trace], ['train', 12, 2, null]);
   });
 
-  tracing('--seconds ends it; stats tell of it meanwhile; a second one is refused', async ({ mountpoint }) => {
-    const recording = await new Recording(mountpoint, join(place, 'timed.trace'), ['--seconds', '2']).begun();
+  tracing('stats tell of a recording, and a second one is refused meanwhile', async ({ mountpoint }) => {
+    const recording = await new Recording(mountpoint, join(place, 'first.trace')).begun();
     const { trace } = JSON.parse(await mlOk(['stats', mountpoint, '--json']));
     assert.equal(trace.file, recording.file);
     const refused = await ml(['trace', 'record', mountpoint, join(place, 'second.trace')]);
-    assert.match(refused.stderr, /MLO_TRACE: this mount is being recorded to .*timed\.trace/);
+    assert.match(refused.stderr, /MLO_TRACE: this mount is being recorded to .*first\.trace/);
     assert.equal(refused.status, 2);
-    const { status, stdout } = await recording.ended;
+    assert.ok(!existsSync(join(place, 'second.trace')));
+    await recording.interrupt();
+  });
+
+  tracing('--seconds ends it', async ({ mountpoint }) => {
+    const { status, stdout } = await new Recording(mountpoint, join(place, 'timed.trace'), ['--seconds', '0.2']).ended;
     assert.equal(status, 0);
-    assert.match(stdout, /the time was over/);
-    await eventsOf(recording.file);
+    assert.match(stdout, /timed\.trace: .*the time was over/);
+    assert.deepEqual(await eventsOf(join(place, 'timed.trace')), []);
   });
 
   tracing('a command that was killed leaves the recording to trace stop', async ({ mountpoint }) => {
@@ -287,6 +306,51 @@ test('without telemetry there is nothing to record', { skip: noMounts }, async (
 });
 
 describe('without one', () => {
+  let file: string;
+  const NAME = 'a\x1b[31m\nb.jpg';
+
+  before(async () => {
+    file = join(temporaryDirectory('traces'), 'made.trace');
+    const recorder = new Recorder({
+      readers: new Readers(() => ({ pid: 7, command: 'p', job: 1 })),
+      about: { mountpoint: '/m', source: '/s', version: '0' },
+    });
+    await recorder.start({ file });
+    const handles = [NAME, 'b.jpg'].map((name) => handleOf(new FakeFile(name)));
+    for (let i = 0; i < 20_000; i++) {
+      const handle = handles[i % 2]!;
+      const now = performance.now();
+      if (i < 2) recorder.recording?.opened(handle, 7, false, now, now);
+      recorder.recording?.read(handle, 7, i, 1, From.TIER, now, now);
+    }
+    await recorder.stop();
+  });
+
+  test('a trace that was cut is shown up to there, with what is wrong and another exit status', async () => {
+    const cut = `${file}.cut`;
+    writeFileSync(cut, readFileSync(file).subarray(0, -5000));
+    const { status, stdout, stderr } = await ml(['trace', 'show', cut, '--json']);
+    assert.equal(status, 2);
+    assert.match(stderr, /^MLO_TRACE: .* is not whole: at byte \d+: it ends within a block, \d+ bytes early/);
+    const whole = await eventsOf(file);
+    const lines = stdout.split('\n').filter((line) => line !== '');
+    assert.equal(whole.length, 20_002);
+    assert.ok(lines.length > 0 && lines.length < whole.length, `${lines.length} lines`);
+    assert.deepEqual(
+      lines,
+      whole.slice(0, lines.length).map((event) => JSON.stringify(event)),
+    );
+    assert.match((await ml(['trace', 'show', cut, '--summary'])).stdout, /ended: \?/);
+  });
+
+  test('names cannot steer the terminal; whoever reads only the start ends it quietly', async () => {
+    const text = await mlOk(['trace', 'show', file]);
+    assert.ok(!text.includes('\x1b') && text.includes('a\\x1b[31m\\x0ab.jpg'));
+    assert.equal(text.trimEnd().split('\n').length, 20_002);
+    const head = await run('sh', ['-c', `'${command}' trace show '${file}' | head -n 1`]);
+    assert.deepEqual([head.stdout.split('\n').length, head.stderr], [2, '']);
+  });
+
   test('what cannot be understood is said', async () => {
     for (const words of [
       ['trace'],

@@ -19,6 +19,8 @@ const SECONDS = 120;
 const FILES = 200;
 /** The reader alone, then with each of them, and again: what else the machine does should meet both. */
 const ROUNDS = 3;
+/** On a busy machine a few rounds can be anything; a mount that is held up stays so. */
+const ROUNDS_MOST = 12;
 const ROUND_MS = 700;
 /**
  * Of the reader's pace alone. Answers may have a fifth of the loop, connections cost too, and the attackers themselves need
@@ -148,7 +150,8 @@ for (const [name, begin] of Object.entries(attacks)) {
     await withWatchdog(mounted, SECONDS, async () => {
       const [socketsBefore, residentBefore] = [sockets(), residentBytes()];
       let [alone, attacked] = [0, 0];
-      for (let round = 0; round < ROUNDS; round++) {
+      const slowed = (): boolean => attacked < PACE_LEAST * alone;
+      for (let round = 0; round < ROUNDS || (round < ROUNDS_MOST && slowed()); round++) {
         alone += await filesIn(ROUND_MS);
         const attack = begin();
         attacked += await filesIn(ROUND_MS);
@@ -158,7 +161,7 @@ for (const [name, begin] of Object.entries(attacks)) {
         await eventually(`${socketsBefore} sockets again`, () => sockets() <= socketsBefore);
       }
       t.diagnostic(`${attacked} files, and ${alone} alone`);
-      assert.ok(attacked >= PACE_LEAST * alone, `${attacked} files in the time of ${alone}`);
+      assert.ok(!slowed(), `${attacked} files in the time of ${alone}`);
       const growth = residentBytes() - residentBefore;
       assert.ok(growth < RESIDENT_GROWTH_MOST, `${growth >> 20} MiB more`);
       const { problems, mountpoint } = bodyOf(await get(socket, '/stats')) as unknown as StatsDocument;

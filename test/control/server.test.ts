@@ -217,8 +217,8 @@ test('who sends slowly, or nothing, is cut; who waits for a long answer is not',
   }, 50);
   const waiting = get(here, '/slow');
   for (const { closed } of [silent, dripping, halfBody]) {
-    const ms = await closed;
-    assert.ok(ms > 200 && ms < 2000, `${ms} ms`);
+    const ms = await Promise.race([closed, sleep(5000, Number.POSITIVE_INFINITY, { ref: false })]);
+    assert.ok(ms > 200 && ms < 5000, `${ms} ms`);
   }
   clearInterval(drip);
   assert.deepEqual(bodyOf(await waiting), { done: true });
@@ -255,22 +255,24 @@ test('answers that nobody reads are held for some time, and up to some bytes', a
   for (const { closed } of held) await closed;
 });
 
-test('answers take at most a fifth of the time, however many are asked for', async () => {
+test('after each answer the loop is left alone for four times as long as it took', async () => {
   const cpuMs = (): number => process.threadCpuUsage().user / 1000;
   let busyMs = 0;
+  let freeMs = 0;
+  let endedMs = Number.NaN;
   const work = (): void => {
+    if (!Number.isNaN(endedMs)) freeMs += performance.now() - endedMs;
     const begunMs = cpuMs();
     while (cpuMs() - begunMs < 5);
     busyMs += cpuMs() - begunMs;
+    endedMs = performance.now();
   };
   const pace = new Pace();
   const first = performance.now();
   await pace.run(work);
   assert.ok(busyMs >= 5 && performance.now() - first < 500, 'one alone waits for nobody');
-  const begun = performance.now();
   await Promise.all(Array.from({ length: 20 }, () => pace.run(work)));
-  const share = (busyMs - 5) / (performance.now() - begun);
-  assert.ok(share < 0.25, `${Math.round(share * 100)} %`);
+  assert.ok(freeMs > 3.5 * (busyMs - 5), `${freeMs} ms free, ${busyMs} ms busy`);
   await assert.rejects(
     pace.run(() => {
       throw new TypeError('a bug');

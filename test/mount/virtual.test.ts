@@ -89,7 +89,9 @@ const ways: [string, string][] = [
   ['a mount without OPEN', ',ro,immutable'],
 ];
 for (const [name, more] of ways) {
-  test(`S10.1 S10.3 S10.4 programs read statistics and configuration from ${name}, and change neither`, { skip: noMounts }, async () => {
+  test(`S10.1 S10.3 S10.4 programs read statistics and configuration from ${name}, and change neither`, {
+    skip: noMounts,
+  }, async () => {
     const source = sourceWithOwn();
     const mount = await mountOverlay({ source, options: ['--cache', 'none', '-o', `control-files=owner${more}`] });
     await withWatchdog(mount, 60, async () => {

@@ -293,6 +293,45 @@ test('a look-up that a rename overtakes does not spoil the file for who opens it
   assert.equal(reply.attributes.nlink, 0);
 });
 
+test('a read that ended where a growing file ended then is no error', async () => {
+  const { source, overlay, gates, find } = await stage({ speed: 'pooled', passthrough: false, attributesTtlMs: 0 });
+  fs.writeFileSync(path.join(source, 'a'), '');
+  const { node } = await find('a');
+  const reader = await opened(overlay.open(node, O_RDONLY, false, CALLER));
+  gates.hold('read', 1);
+  const read = overlay.read(node, reader.handle, 0, 4096, Buffer.alloc(4096), CALLER);
+  await until('read', () => gates.waiting('read') === 1);
+  fs.appendFileSync(path.join(source, 'a'), 'content');
+  assert.equal(await sizeOf(overlay, node), 7);
+  gates.letGo('read');
+  const outcome = await read;
+  assert.ok(typeof outcome === 'object', `read: ${String(outcome)}`);
+  assert.equal(String(outcome.bytes), 'content');
+  overlay.release(node, reader.handle);
+});
+
+test('the answer to a link that comes late does not take back what was written meanwhile', async () => {
+  const { overlay, gates } = await stage({ speed: 'pooled', passthrough: false });
+  const made = await overlay.create(1, 'a', 0o644, 0, O_RDWR, CALLER);
+  assert.ok(typeof made === 'object');
+  const { node } = made.entry;
+  const { handle } = made.opened;
+  gates.hold('makeLink', 1);
+  const linked = overlay.link(node, 1, 'b');
+  await until('linked', () => gates.waiting('makeLink') === 1);
+  assert.equal(await overlay.write(node, handle, 0, Buffer.from('content'), false, CALLER), 7);
+  gates.hold('attributes', 1);
+  const asked = overlay.getattr(node, handle);
+  await until('asked', () => gates.waiting('attributes') === 1);
+  gates.letGo('makeLink');
+  assert.equal(typeof (await linked), 'object');
+  gates.letGo('attributes');
+  const reply = await asked;
+  assert.ok(typeof reply === 'object');
+  assert.equal(reply.attributes.size, 7);
+  overlay.release(node, handle);
+});
+
 test('a read that outlasts its handle gets its bytes', async () => {
   const { source, overlay, gates, find, kernel } = await stage({ speed: 'pooled', cached: true, passthrough: false });
   fs.writeFileSync(path.join(source, 'a'), 'content');

@@ -173,12 +173,15 @@ for (const speed of ['inline', 'pooled'] as const) {
     assert.equal(typeof opened, 'object', `the second attempt: ${String(opened)}`);
     assert.equal((opened as { backingId: number }).backingId, 0);
     overlay.release(first.node, (opened as { handle: number }).handle);
+    const other = await overlay.open(first.node, O_RDONLY, false, { ...CALLER, pid: CALLER.pid + 1 });
+    assert.equal(other, -Errno.ESTALE, 'another thread may have a name that the kernel has not looked up since');
     // By name it is in passthrough, on another inode, at the same time.
     const second = await open('a');
     assert.notEqual(second.node, first.node);
     assert.notEqual(second.backingFd, undefined);
 
     fs.writeFileSync(path.join(source, 'a'), 'y'.repeat(LARGE));
+    assert.equal(await byNode(), -Errno.ESTALE);
     assert.equal(await byNode(), -Errno.ESTALE, 'but not to content that the file does not have any more');
     kernel.close(first);
     kernel.close(second);

@@ -124,12 +124,12 @@ export class KernelNames {
 
   /** The inodes that memory pressure may take. */
   get idle(): NodeId[] {
-    return [...this.#known].filter(([, { holds }]) => holds === 0).map(([node]) => node);
+    // Names in use hold their directory.
+    return [...this.#known].filter(([, one]) => one.holds === 0 && one.thing.dentries.size === 0).map(([node]) => node);
   }
 
   forget(node: NodeId): void {
-    const known = this.#known.get(node);
-    if (known?.holds === 0) this.#forget(node, known);
+    this.#forget(node, this.#known.get(node)!);
   }
 
   #forget(node: NodeId, { lookups }: Known): void {
@@ -218,13 +218,9 @@ export class KernelNames {
 
   /** Drops every dentry and forgets every inode. Nothing must be under way. */
   forgetAll(): void {
-    const empty = (directory: Thing): void => {
-      for (const dentry of [...directory.dentries.values()]) {
-        empty(dentry.thing);
-        this.remove(dentry);
-      }
-    };
-    empty(this.root);
+    for (const directory of [...this.root.names.values(), this.root]) {
+      for (const dentry of [...directory.dentries.values()]) this.remove(dentry);
+    }
     for (const node of this.idle) this.forget(node);
     assert.deepEqual([...this.#known.keys()], [1], 'inodes the kernel still knows');
   }

@@ -1,6 +1,8 @@
 /** Every number is declared once, and what is declared is told under the names that Prometheus expects. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { metrics } from '../../src/telemetry/metrics.ts';
 import { prometheusText } from '../../src/telemetry/prometheus.ts';
@@ -98,4 +100,20 @@ test('docs/METRICS.md is made from the table (scripts/make-docs.ts --check)', ()
     cwd: `${import.meta.dirname}/../..`,
     stdio: 'pipe',
   });
+});
+
+test('the examples for Prometheus and Grafana name what there is, and promtool takes them', () => {
+  const root = join(import.meta.dirname, '../..');
+  const names = metrics.flatMap(({ name }) => name ?? []);
+  const texts = ['prometheus-rules.yml', 'grafana-dashboard.json'].map((file) =>
+    readFileSync(join(root, 'examples', file), 'utf8'),
+  );
+  for (const used of texts.join('\n').match(/\b(?:ml_overlay|process)_[a-z_]+/g) ?? []) {
+    assert.ok(names.includes(used.replace(/_bucket$/, '')), `${used} is no metric`);
+  }
+  if (noPromtool) return;
+  const checked = spawnSync('promtool', ['check', 'config', join(root, 'examples/prometheus.yml')], {
+    encoding: 'utf8',
+  });
+  assert.equal(checked.status, 0, checked.stdout + checked.stderr);
 });
