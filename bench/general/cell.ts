@@ -67,6 +67,8 @@ export async function measure(
     const mounting = performance.now();
     const mounted = await peer.mount(scope, place);
     cell.mountSeconds = (performance.now() - mounting) / 1000;
+    // what a cell that failed may have left
+    if (work.writes) await must('find', [join(mounted.path, 'new'), '-mindepth', '1', '-delete']);
     await work.run(run(scope, bench, work, mounted, round, cell));
     cell.peakBytes = Math.max(cell.peakBytes, usage(mounted.pids()).residentBytes);
     await mounted.settle();
@@ -99,14 +101,7 @@ async function drop(bench: Bench, work: Work, what: FigureKind['drops']): Promis
   if (bench.store !== undefined) await bringIn(bench, work, false);
 }
 
-function run(
-  scope: Scope,
-  bench: Bench,
-  work: Work,
-  mounted: Mounted,
-  round: number,
-  cell: Cell,
-): Run {
+function run(scope: Scope, bench: Bench, work: Work, mounted: Mounted, round: number, cell: Cell): Run {
   const { data, python, store } = bench;
   return {
     facts: data.facts,

@@ -17,7 +17,7 @@ export const checkpoint: Work = {
       unit: 'MB/s',
       how: 'the checkpoint, until its rename returns; epochs go on',
       bound: linkRate,
-      least: { slow: 0.4, plain: 0.2 },
+      least: { slow: 0.25, plain: 0.1 },
     },
     {
       name: 'until at the source',

@@ -26,20 +26,20 @@ export const epochs: Work = {
       unit: 'files/s',
       how: 'the first epoch, after a fresh mount with an empty cache',
       bound: filesOverLink(1),
-      least: { slow: 0.4, plain: 0.2 },
+      least: { slow: 0.25, plain: 0.05 },
     },
     {
       name: 'pages kept',
       unit: 'files/s',
       how: 'the second epoch: the data fit the memory',
-      least: { slow: 3, plain: 0.15 },
+      least: { slow: 2, plain: 0.04 },
     },
     {
       name: 'pages dropped',
       unit: 'files/s',
       how: 'the third epoch, without the pages of the kernel: the data fit the disk',
       drops: 'pages',
-      least: { slow: 1.5 },
+      least: { slow: 1 },
     },
   ],
   async run(run) {

@@ -13,7 +13,7 @@ export const random: Work = {
       unit: 'reads/s',
       how: 'a fresh mount with an empty cache',
       bound: (_, bandwidth) => bandwidth / PIECE,
-      least: { slow: 0.3, plain: 0.1 },
+      least: { slow: 0.25, plain: 0.1 },
     },
     { name: 'warm', unit: 'reads/s', how: 'the same places in the same order again', least: { slow: 1.5 } },
   ],

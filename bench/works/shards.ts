@@ -11,13 +11,13 @@ export const shards: Work = {
       unit: 'MB/s',
       how: 'a fresh mount with an empty cache',
       bound: linkRate,
-      least: { slow: 0.4, plain: 0.3 },
+      least: { slow: 0.25, plain: 0.2 },
     },
     {
       name: 'warm',
       unit: 'MB/s',
       how: 'another order, with the pages the kernel kept',
-      least: { slow: 1.2, plain: 0.3 },
+      least: { slow: 0.7, plain: 0.2 },
     },
   ],
   async run(run) {

@@ -14,7 +14,7 @@ export const strided: Work = {
       unit: 'reads/s',
       how: 'a fresh mount with an empty cache',
       bound: (_, bandwidth) => bandwidth / PIECE,
-      least: { slow: 0.3, plain: 0.1 },
+      least: { slow: 0.2, plain: 0.1 },
     },
     { name: 'warm', unit: 'reads/s', how: 'the same places again', least: { slow: 2 } },
   ],

@@ -125,7 +125,8 @@ function sentences(measured: Measured, shares: Shares): string[] {
   return told;
 }
 
-function subject({ consumers, consumed, processes }: Measured): string {
+function subject({ consumers, consumed: now, ended, processes }: Measured): string {
+  const consumed = ended?.consumed ?? now; // of the period that is told of
   if (consumed.share !== null && consumers.length === 1) return `process ${consumers[0]}`;
   if (consumed.share !== null) return `${consumers.length} processes`;
   const readers = processes.filter(({ pid }) => pid !== null);

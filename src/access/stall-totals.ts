@@ -24,6 +24,8 @@ export class WaitTotals {
   sampledFree = 0;
   heldFree = 0;
   idleFree = 0;
+  /** Opens of files that the kernel reads by itself: without samples, nothing is known of their reading. */
+  unseenOpens = 0;
 
   add(other: WaitTotals, sign = 1): void {
     this.activeMs += sign * other.activeMs;
@@ -36,6 +38,7 @@ export class WaitTotals {
     this.sampledFree += sign * other.sampledFree;
     this.heldFree += sign * other.heldFree;
     this.idleFree += sign * other.idleFree;
+    this.unseenOpens += sign * other.unseenOpens;
   }
 
   subtract(other: WaitTotals): void {
@@ -73,6 +76,7 @@ export class WaitTotals {
   /** Null: nothing was going on, or too little of it was seen. */
   get share(): number | null {
     if (this.activeMs <= 0 || this.#error > ERROR_MOST) return null;
+    if (this.unseenOpens > 0 && this.sampledFree < SAMPLES_LEAST) return null;
     return Math.min(1, this.waitMs / this.activeMs);
   }
 

@@ -117,6 +117,10 @@ export class StallMeter {
     if (process.opens++ === 0 && process.pid !== null)
       process.command = lookAtProcess(process.pid)?.command ?? process.command;
     if (id === process.pid) process.mainRequests++;
+    if (handle.way === 'source-passthrough' || handle.way === 'tier-passthrough') {
+      process.totals.unseenOpens++;
+      this.#epoch.unseenOpens++;
+    }
     this.#current?.opening(this.#files.isFirst(nodeId), this.#epoch);
     const seen = this.#files.opened(nodeId);
     if (seen === 'new') return;

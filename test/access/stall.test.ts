@@ -78,6 +78,18 @@ test('threads that cannot be seen are one unknown process without a share', () =
   meter.stop();
 });
 
+test('of a file that the kernel reads by itself the opening alone says nothing', () => {
+  const meter = new StallMeter();
+  const opened: AccessedHandle = { ...handle(10), way: 'tier-passthrough' };
+  meter.asked(process.pid, OPEN, 1000);
+  meter.opened(opened, process.pid, 1000);
+  meter.answered(process.pid, OPEN, 1000, 1020);
+  const { processes, stall } = meter.snapshot();
+  assert.equal(processes[0]?.stallShare, null);
+  assert.equal(stall.share, null);
+  meter.stop();
+});
+
 test('nobody reads: nothing is told, and nothing divides by it', () => {
   const meter = new StallMeter();
   meter.asked(0, RELEASE, 5);

@@ -1,4 +1,5 @@
 /** Mounting, looking, changing and unmounting, as root. */
+// time limit: 900 s
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
 /** Readers that are killed, a daemon that is killed, and what is left of a mount after each. */
+// time limit: 900 s
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

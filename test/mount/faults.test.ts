@@ -2,6 +2,7 @@
  * A source that hangs, fails and lies, and a cache that is full, gone or damaged: readers get the right bytes or the
  * error the source gave, other files go on, and so does the mount.
  */
+// time limit: 900 s
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
@@ -39,7 +40,7 @@ async function onSlowStore(files: typeof set, body: (stage: Stage) => Promise<vo
       source: store.mountpoint,
       options: ['--cache', cache, '--attr-ttl', String(LEASE_MS / 1000)],
     });
-    await withWatchdog(mount, 90, () => body({ store, mount, cache, source }));
+    await withWatchdog(mount, 150, () => body({ store, mount, cache, source }));
     await mount.unmount();
   } finally {
     await store.stop();

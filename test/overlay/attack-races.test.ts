@@ -66,7 +66,7 @@ function pause(ms: number): Promise<void> {
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 3000; i++) {
     if (condition()) return;
     await pause(5);
   }
