@@ -2,16 +2,19 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  copyFileSync,
   cpSync,
   existsSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
-  symlinkSync,
+  readlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { makeFiles } from '../support/images.ts';
 import { must, run } from '../support/processes.ts';
 import type { DataSet, Facts, Sizes } from '../works/index.ts';
@@ -112,12 +115,8 @@ async function makeSite(site: string, python: string, torch: boolean): Promise<s
     : undefined;
   const from = asked?.code === 0 ? dirname(asked.stdout.trim()) : undefined;
   if (from !== undefined && existsSync(from)) {
-    // links into the system's libraries have to lead where they led
-    cpSync(from, join(site, 'torch'), {
-      recursive: true,
-      filter: (path) => !path.endsWith('/test'),
-      verbatimSymlinks: false,
-    });
+    cpSync(from, join(site, 'torch'), { recursive: true, filter: (path) => !lstatSync(path).isSymbolicLink() });
+    copyLibraries(join(from, 'lib'), join(site, 'torch/lib'));
     return 'torch';
   }
   const directory = join(site, 'benchpackage');
@@ -129,6 +128,21 @@ async function makeSite(site: string, python: string, torch: boolean): Promise<s
   );
   for (const name of modules) writeFileSync(join(directory, `${name}.py`), body);
   await must(python, ['-m', 'compileall', '-q', directory]);
-  symlinkSync('part_0.py', join(directory, 'linked.py'));
   return 'benchpackage';
+}
+
+/**
+ * Debian's PyTorch links its libraries from the system's directory. Here they are files, under the names that the link and
+ * its target have, as in a wheel: the import maps them from the mount (`import_module.py` sees to that).
+ */
+function copyLibraries(from: string, to: string): void {
+  if (!existsSync(from)) return;
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) {
+    const path = join(from, name);
+    if (!lstatSync(path).isSymbolicLink() || !existsSync(path)) continue;
+    copyFileSync(path, join(to, name));
+    const other = join(to, basename(readlinkSync(path)));
+    if (!existsSync(other)) linkSync(join(to, name), other);
+  }
 }

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Imports a package from a directory and nowhere else: import_module.py DIR NAME; prints the seconds."""
+"""Imports a package from a directory and nowhere else: import_module.py DIR NAME; prints the seconds.
+
+The package's own libraries (NAME/lib) are found there too, as those of a wheel are.
+"""
 import importlib
 import os
 import sys
@@ -8,6 +11,10 @@ import time
 from together import say
 
 directory, name = sys.argv[1], sys.argv[2]
+libraries = os.path.join(directory, name, 'lib')
+if os.path.isdir(libraries) and os.environ.get('LD_LIBRARY_PATH') != libraries:
+    os.environ['LD_LIBRARY_PATH'] = libraries
+    os.execv(sys.executable, [sys.executable, *sys.argv])
 sys.dont_write_bytecode = True
 sys.path.insert(0, directory)
 began = time.monotonic()

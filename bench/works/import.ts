@@ -3,7 +3,7 @@ import type { Work } from './work.ts';
 export const importing: Work = {
   name: 'import',
   title:
-    '`import torch` from the mount (its Python files and extension modules; a package of ours where there is no PyTorch)',
+    '`import torch` from the mount (its Python files, extension modules and libraries; a package of ours where there is no PyTorch)',
   sets: ['site'],
   limitSeconds: 180,
   figures: [

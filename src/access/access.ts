@@ -2,6 +2,7 @@
  * What a mount knows of its readers: takes what fuse/ and overlay/ tell while they serve, and hands it to those who make
  * something of it. One thread; every call is on the way of a request (see observer.ts for what that asks of it).
  */
+import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperationTimes } from '../telemetry/operations.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';

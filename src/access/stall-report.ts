@@ -1,6 +1,6 @@
 /** What the stall meter tells of what it measured: figures, and sentences for a person. */
 import type { ReadingProcess } from './processes.ts';
-import type { ProcessSnapshot, StallSnapshot } from './snapshot.ts';
+import { NO_STALL, type ProcessSnapshot, type StallSnapshot } from './snapshot.ts';
 import type { ConsumerSamples } from './stall-consumer.ts';
 import type { WaitTotals } from './stall-totals.ts';
 
@@ -24,6 +24,8 @@ export interface Measured {
   processes: ProcessSnapshot[];
 }
 
+/** A look at a file or two is no job whose waiting means anything. */
+const ACTIVE_LEAST_MS = 1000;
 /** Less than this share of waiting is not worth a remedy. */
 const WORTH_TELLING = 0.05;
 
@@ -66,7 +68,8 @@ function sharesOf(totals: WaitTotals, consumed: ConsumerSamples): Shares {
 }
 
 export function stallSnapshot(measured: Measured): StallSnapshot {
-  const { run, consumed, ended } = measured;
+  const { run, consumed, ended, processes } = measured;
+  if (run.activeMs < ACTIVE_LEAST_MS || processes.length === 0) return NO_STALL;
   const shares = sharesOf(run, consumed);
   return {
     ...shares,

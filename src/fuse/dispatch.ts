@@ -6,6 +6,7 @@
  *
  * Nothing that a frame holds makes `dispatch` throw, and a request that wants a reply gets exactly one.
  */
+import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
 import type { FileSystem } from '../overlay/filesystem.ts';
 import { Errno, type Failure, failed, type Outcome } from '../sys/errno.ts';
 import type { Log } from '../telemetry/log.ts';

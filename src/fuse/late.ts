@@ -4,6 +4,7 @@
  *   add -> settled            answered with what the promise brought
  *      \-> interrupted        answered EINTR; what the promise brings is given back
  */
+import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
 import type { FileSystem, LateBytes } from '../overlay/filesystem.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';

@@ -1,4 +1,5 @@
 /** What every operation of the overlay works on. One thread owns all of it. */
+import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
 import type { AccessObserver } from '../access/observer.ts';
 import type { Cache } from '../cache/cache.ts';
 import { type Attributes, isRegular } from '../store/attributes.ts';

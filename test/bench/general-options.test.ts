@@ -1,8 +1,8 @@
 /** What the options of the general suite mean, and what the estimate and the kept cells say. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { chooseSource, chooseWorks } from '../../bench/general/command.ts';
 import { clock, Progress } from '../../bench/general/progress.ts';
@@ -55,6 +55,15 @@ test('works are chosen by name or part of one, and have distinct names and figur
   assert.throws(() => chooseWorks('coffee', undefined), /no such work/);
   assert.equal(new Set(works.map(({ name }) => name)).size, works.length);
   for (const { figures } of works) assert.equal(new Set(figures.map(({ name }) => name)).size, figures.length);
+});
+
+test('the documentation has every work, with its figures, and every peer', () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../../docs/BENCHMARKS.md'), 'utf8');
+  for (const { name, title, figures } of works) {
+    const listed = figures.map((figure) => `${figure.name} (${figure.unit})`).join(', ');
+    assert.ok(text.includes(`| ${name} | ${title} | ${listed} |`), `${name} is not there as it is`);
+  }
+  for (const { name } of peers) assert.ok(text.includes(`\n| ${name} | `), `${name} is not there`);
 });
 
 test('the estimate is the mean of a kind times what is left of it, a guess where nothing is known', () => {

@@ -1,6 +1,7 @@
 /** `-o ro,immutable`: the kernel opens files by itself, and reads them through standing handles. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StatusJson } from '../cli/support.ts';
 import { command, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { run } from '../support/run.ts';
 import { withWatchdog } from '../support/watchdog.ts';
@@ -25,7 +26,8 @@ for (const [name, options] of ways) {
       assert.match(done.stdout, /refused/);
       const status = await run(command, ['status', mount.mountpoint, '--json']);
       // Those of the first moment come side by side; once one is answered there is no other.
-      const opens = Number(/"opens": ?(\d+),/.exec(status.stdout)?.[1]);
+      const { stats } = JSON.parse(status.stdout) as StatusJson;
+      const opens = stats.operations.OPEN?.count ?? 0;
       assert.ok(opens >= 1 && opens < set.count / 4, `${opens} OPENs`);
       // The kernel forgets, and what was kept for the files with it.
       await run('/bin/sh', ['-c', 'echo 2 > /proc/sys/vm/drop_caches']);

@@ -111,15 +111,19 @@ async function stage({ speed, cached = false, ...options }: Setting): Promise<St
       asked++;
       return undefined;
     };
-    for (let i = 0; i < 100; i++) {
+    // Also a fetch that has its bytes and is still being kept brings none from the source.
+    const served = (): number => (cache?.snapshot().hits ?? 0) + overlay.snapshot().opensTierPassthrough!;
+    let fromCache = false;
+    for (let i = 0; i < 500 && !fromCache; i++) {
       asked = 0;
+      const before = served();
       kernel.forgetPages();
       await read(name);
-      if (asked === 0 && i > 0) break;
-      await pause(10);
+      fromCache = asked === 0 && served() > before;
+      if (!fromCache) await pause(10);
     }
     delete instead.read;
-    assert.equal(asked, 0, `${name} is cached`);
+    assert.ok(fromCache, `${name} is cached`);
   };
   return { source, cacheDirectory, overlay, kernel, gates, instead, put, open, text, read, untilCached };
 }
