@@ -22,14 +22,14 @@ import type { DataSet, Facts, Sizes } from '../works/index.ts';
 const MiB = 2 ** 20;
 
 export const standard: Sizes = {
-  files: 1_200,
+  files: 1_000,
   largeBytes: 512 * MiB,
   shards: 16,
   shardBytes: 64 * MiB,
   bigBytes: 2 ** 31,
   treeFiles: 800,
-  reads: 300,
-  rows: 600,
+  reads: 200,
+  rows: 400,
   created: 120,
   checkpointBytes: 2 ** 31,
 };
