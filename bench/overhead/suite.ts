@@ -30,7 +30,7 @@ export interface OverheadOptions {
 const PERCENT_MOST = 2;
 const PAIRS = 3;
 /** Enough that a request is always waiting: a daemon without one looks for the next for a while, which is not work. */
-const READERS = 8;
+const READERS = 4;
 /** Every open asks the daemon for everything. */
 const SERVED = ['--cache', 'none', '-o', 'ro', '-o', 'disable=passthrough', '-o', 'disable=keep-cache'];
 const sides = { on: SERVED, off: [...SERVED, '-o', 'telemetry=off'] } as const;
@@ -109,7 +109,7 @@ export async function overheadSuite(scope: Scope, options: OverheadOptions): Pro
 
 function makeWork(source: string, quick: boolean): Work[] {
   const files = quick ? 500 : 2000;
-  const repeats = 2;
+  const repeats = 6; // readers live as long as those of a job: each new process costs a look at it
   const listed = (folder: string): string[] => {
     const root = join(source, folder);
     const names = readdirSync(root).flatMap((name) =>
@@ -119,7 +119,7 @@ function makeWork(source: string, quick: boolean): Work[] {
   };
   makeFiles(join(source, 'small'), files, 10);
   makeFiles(join(source, 'tiny'), files, 10, 4096);
-  const megabytes = quick ? 16 : 64;
+  const megabytes = quick ? 32 : 256;
   const noise = randomBytes(1 << 20);
   const large = Array.from({ length: READERS }, (_, number) => `large-${number}`);
   for (const name of large) {
