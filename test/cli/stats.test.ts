@@ -243,6 +243,14 @@ describe('of a mount', { skip: noMounts }, () => {
   });
 });
 
+/** When a process is stopped. */
+async function stopped(pid: number, seconds = 20): Promise<void> {
+  for (const deadline = Date.now() + seconds * 1000; ; await sleep(20)) {
+    if (/^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return;
+    assert.ok(Date.now() < deadline, `${pid} is not stopped`);
+  }
+}
+
 /** A terminal of a given size, of a tmux of this test's own. */
 class Terminal {
   readonly #socket: string;
@@ -346,6 +354,7 @@ describe('on a terminal', { skip: noTerminal }, () => {
           if (signal === 'SIGINT') {
             terminal.type('C-z');
             await terminal.becomes('0 1 1');
+            await stopped(terminal.program()); // a moment later
             process.kill(terminal.program(), 'SIGCONT');
             await terminal.becomes('1 0 0');
             await terminal.shows(/^reads /m);

@@ -175,7 +175,7 @@ describe('with a mount', { skip: noMounts }, () => {
     assert.ok(of('read').every(({ waitUs }) => waitUs > 0 && waitUs < 10e6));
     assert.ok(events.every(({ atUs }, i) => i === 0 || atUs >= events[i - 1]!.atUs));
 
-    assert.match(stdout, /known\.trace: \d+ events, [\d.]+ (KiB|B), [\d.]+ s\n/);
+    assert.match(stdout, /known\.trace: \d+ events, [\d.]+ (KiB|B), [\d.]+ m?s\n/);
     const own = await eventsOf(recording.file, ['--process', String(second)]);
     assert.deepEqual(new Set(own.map(({ kind }) => kind)), new Set(['open', 'release']));
     const summary = JSON.parse(
