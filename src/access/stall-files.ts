@@ -4,7 +4,7 @@
  */
 
 const SLOTS_FIRST = 1 << 10;
-const SLOTS_MOST = 1 << 21;
+const SLOTS_MOST = 1 << 19;
 /** Files that are opened again, from far back, before that is a new epoch; or an eighth of all, if that is less. */
 const AGAIN_MOST = 64;
 const AGAIN_LEAST = 4;

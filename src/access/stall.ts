@@ -17,6 +17,8 @@ import { Doing, look, unwatch, watch } from './stall-sampler.ts';
 import { WaitTotals } from './stall-totals.ts';
 import { Kind, ThreadState } from './threads.ts';
 
+const O_ACCMODE = 3;
+const O_RDONLY = 0;
 /** By the kernel's opcodes, most of which are about something else than reading. */
 const OPCODES = 64;
 const kinds: Kind[] = new Array(OPCODES).fill(Kind.OTHER);
@@ -122,6 +124,7 @@ export class StallMeter {
       this.#epoch.unseenOpens++;
     }
     this.#current?.opening(this.#files.isFirst(nodeId), this.#epoch);
+    if ((handle.flags & O_ACCMODE) !== O_RDONLY) return; // a file made anew is none of a data set
     const seen = this.#files.opened(nodeId);
     if (seen === 'new') return;
     if (this.#files.again === 1 || this.#mark === undefined) this.#mark = { atMs: begunMs, totals: this.#epoch.copy() };
