@@ -181,7 +181,7 @@ export class Session implements Transport, ConnectionEvents {
       } while (performance.now() < untilMs);
     }
     if (this.#waiter.wait(SHORT_WAIT_MS) !== 'device') {
-      polling.windowMs = 0;
+      polling.lost();
       return false;
     }
     polling.slept(performance.now() - emptyMs);

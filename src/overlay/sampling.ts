@@ -27,7 +27,7 @@ const LARGE_OPENS_LEAST = 64;
 const OPENS_LEAST = 8;
 /** At first one in EARLY_EVERY is taken, until there are EARLY_SAMPLES; a short run must be estimated too. */
 const EARLY_EVERY = 8;
-const EARLY_SAMPLES = 256;
+const EARLY_SAMPLES = 128;
 /**
  * Of the time that passes, the share that samples may take, times `every`: a hundredth for one in 64. And how much of it
  * may be saved up, in ms, times `every`.

@@ -6,7 +6,15 @@ import { BusyPolling } from '../../src/fuse/busy-polling.ts';
 test('the window opens with short sleeps, grows to its bound, and closes with a long one', () => {
   const polling = new BusyPolling();
   assert.equal(polling.windowMs, 0, 'nobody has asked yet');
-  polling.slept(0.01);
+  for (let i = 0; i < 10; i++) polling.slept(0.01);
+  assert.equal(polling.windowMs, 0, 'a few requests in a row are no stream of them');
+  for (let i = 0; i < 30; i++) polling.slept(0.01);
+  polling.lost();
+  assert.equal(polling.windowMs, 0);
+  for (let i = 0; polling.windowMs === 0; i++) {
+    assert.ok(i < 100);
+    polling.slept(0.01);
+  }
   const first = polling.windowMs;
   assert.ok(first > 0);
   polling.slept(0.01);
