@@ -3,13 +3,13 @@
  * the source is ever reached (programs/swap.py). MLO_SWAP_SECONDS=60 for the long run.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
-import { run } from '../support/run.ts';
-import { abortConnection, detach, withWatchdog } from '../support/watchdog.ts';
+import { kill, launch, run } from '../support/run.ts';
+import { abortConnection, detach, mountedAt, withWatchdog } from '../support/watchdog.ts';
 import { runProgram } from './programs.ts';
 
 const seconds = Number(process.env.MLO_SWAP_SECONDS ?? 10);
@@ -76,8 +76,10 @@ test('the same attack leads a naive resolver outside', { skip: noMounts || bindf
     const top = await prepared();
     const mountpoint = join(top, 'naive');
     mkdirSync(mountpoint);
-    execFileSync('/usr/bin/bindfs', ['-o', 'allow_other,default_permissions', join(top, 'source'), mountpoint]);
+    const words = ['-f', '-o', 'allow_other,default_permissions', join(top, 'source'), mountpoint];
+    const naive = launch('/usr/bin/bindfs', words); // in front, so that it can be ended when it hangs
     try {
+      for (let tries = 0; mountedAt(mountpoint) === undefined && tries < 100; tries++) await sleep(50);
       const report = await withWatchdog({ mountpoint }, 40, () => attacked(top, mountpoint, 4, 10));
       if (report === undefined) continue;
       const text = report.wrong.join('\n');
@@ -87,6 +89,7 @@ test('the same attack leads a naive resolver outside', { skip: noMounts || bindf
       await run('umount', [mountpoint], { seconds: 5 });
       abortConnection(mountpoint); // where it hangs: its users end then, and bindfs itself
       detach(mountpoint);
+      kill(naive);
     }
   }
   t.skip('bindfs hung three times');
