@@ -2,15 +2,17 @@
  * What a mount knows of its readers: takes what fuse/ and overlay/ tell while they serve, and hands it to those who make
  * something of it. One thread; every call is on the way of a request (see observer.ts for what that asks of it).
  */
-import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
+
 import { setTimeout as sleep } from 'node:timers/promises';
+import { performance } from '../sys/clock.ts';
 import { OperationTimes } from '../telemetry/operations.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
 import { ServedReads } from '../telemetry/served.ts';
 import { Readers } from './data-set-readers.ts';
 import { DataSets } from './datasets.ts';
-import type { AccessedHandle, AccessObserver, From } from './observer.ts';
-import { Recorder, type RecorderParts } from './recorder.ts';
+import { type AccessedHandle, type AccessObserver, From } from './observer.ts';
+import { Recorder } from './recorder.ts';
+import type { RecordingParts } from './recording.ts';
 import type { AccessSnapshot } from './snapshot.ts';
 import { StallMeter } from './stall.ts';
 
@@ -25,7 +27,7 @@ export class Access implements AccessObserver, RequestObserver {
   readonly dataSets: DataSets = new DataSets(this.#readers);
   readonly recorder: Recorder;
 
-  constructor(about: RecorderParts['about'] = { mountpoint: '', source: '', version: '' }) {
+  constructor(about: RecordingParts['about'] = { mountpoint: '', source: '', version: '' }) {
     this.recorder = new Recorder({ readers: this.#readers, about });
   }
 
@@ -33,7 +35,7 @@ export class Access implements AccessObserver, RequestObserver {
     this.stall.asked(thread, opcode, nowMs);
   }
 
-  answered(thread: number, opcode: number, begunMs: number, nowMs: number, _failed: boolean): void {
+  answered(thread: number, opcode: number, begunMs: number, nowMs: number): void {
     this.times.answered(opcode, begunMs, nowMs);
     this.stall.answered(thread, opcode, begunMs, nowMs);
   }
@@ -51,7 +53,7 @@ export class Access implements AccessObserver, RequestObserver {
 
   read(handle: AccessedHandle, thread: number, offset: number, count: number, from: From, begunMs: number): void {
     const nowMs = performance.now();
-    this.served.read(from, count);
+    this.served.read(from === From.STORE, count);
     this.stall.read(handle, thread, count, from, begunMs);
     this.dataSets.read(handle, thread, count, from, begunMs, nowMs);
     this.recorder.recording?.read(handle, thread, offset, count, from, begunMs, nowMs);

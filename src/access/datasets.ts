@@ -7,6 +7,7 @@
  * Counts are kept by directory, so that they stay right when what counts as a data set changes. That is decided again when
  * a good share of files is new, and when somebody asks.
  */
+import { O_ACCMODE } from '../sys/open-flags.ts';
 import { DataSet, EpochCounter } from './data-set-epochs.ts';
 import { hashPath, KnownFiles, pathHash } from './data-set-files.ts';
 import type { Reader, Readers } from './data-set-readers.ts';
@@ -16,7 +17,6 @@ import { type ObservedFile, observed } from './observed.ts';
 import { type AccessedFile, type AccessedHandle, From } from './observer.ts';
 import type { DataSetSnapshot } from './snapshot.ts';
 
-const O_ACCMODE = 3;
 /** A pause of a reader that is longer is no time between reads: it did something else. */
 const PAUSE_MS = 60_000;
 /** A thread that opens fewer files than this is not asked whose it is: processes that come for one file are many. */

@@ -7,6 +7,7 @@
  *   opened -> FilesSeen   first reads, epochs
  *   snapshot   both together: WaitTotals.waitMs, stall-report.ts
  */
+import { O_ACCMODE, O_DIRECT, O_RDONLY } from '../sys/open-flags.ts';
 import { type AccessedHandle, From } from './observer.ts';
 import { isAlive, lookAtProcess, ProcessTable, processIdOf, type ReadingProcess } from './processes.ts';
 import type { ProcessSnapshot, StallSnapshot } from './snapshot.ts';
@@ -17,8 +18,6 @@ import { Doing, look, unwatch, watch } from './stall-sampler.ts';
 import { WaitTotals } from './stall-totals.ts';
 import { Kind, ThreadState } from './threads.ts';
 
-const O_ACCMODE = 3;
-const O_RDONLY = 0;
 /** By the kernel's opcodes, most of which are about something else than reading. */
 const OPCODES = 64;
 const kinds: Kind[] = new Array(OPCODES).fill(Kind.OTHER);
@@ -31,8 +30,6 @@ for (const [kind, opcodes] of [
 ] as const) {
   for (const opcode of opcodes) kinds[opcode] = kind;
 }
-
-const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 
 /**
  * Between two looks at threads: often at first, until there are samples enough. Waking up for one costs some 0.1 ms of

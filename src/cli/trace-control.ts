@@ -1,5 +1,5 @@
 /** What the daemon does with POST /trace: {"action": "start" | "stop" | "status", ...}. */
-import { MAX_BYTES_LEAST, type RecordingSnapshot, type RecordRequest } from '../access/recorder.ts';
+import { MAX_BYTES_LEAST, type RecordingSnapshot, type RecordRequest } from '../access/recording.ts';
 import { MloError } from '../errors.ts';
 import { mountedAt } from '../fuse/index.ts';
 import type { DaemonParts } from './control-handlers.ts';

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { RecordingSnapshot } from '../access/recorder.ts';
+import type { RecordingSnapshot } from '../access/recording.ts';
 import type { EndReason } from '../access/trace-format.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from '../config/units.ts';
 import { callDaemon } from '../control/client.ts';

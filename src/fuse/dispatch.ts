@@ -6,9 +6,10 @@
  *
  * Nothing that a frame holds makes `dispatch` throw, and a request that wants a reply gets exactly one.
  */
-import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
+
 import type { FileSystem } from '../overlay/filesystem.ts';
-import { Errno, type Failure, failed, type Outcome } from '../sys/errno.ts';
+import { performance } from '../sys/clock.ts';
+import { Errno, type Failure, type Outcome } from '../sys/errno.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
 import { OPCODE_COUNT, Opcode } from './abi.ts';
@@ -22,7 +23,7 @@ import { LateReplies } from './late.ts';
 import type { Context, Operation } from './operation.ts';
 import { operations } from './operations/index.ts';
 import { ReplyBuffer } from './replies.ts';
-import { Request } from './requests.ts';
+import { type Frame, Request } from './requests.ts';
 import { InterruptIn } from './structs.ts';
 
 /** INIT and DESTROY are the session's: they are about the connection, not about files. */
@@ -164,11 +165,11 @@ export class Dispatcher implements Context {
         return;
       }
       this.#answerer.answer(ticket, outcome);
-      observer?.answered(request.caller.pid, opcode, ticket.askedMs, performance.now(), failed(outcome));
+      observer?.answered(request.caller.pid, opcode, ticket.askedMs, performance.now());
     } catch (error) {
       this.#answerer.defect(opcode, 'an operation threw', error);
       this.#answerer.fail(ticket, -Errno.EIO);
-      observer?.answered(request.caller.pid, opcode, ticket.askedMs, performance.now(), true);
+      observer?.answered(request.caller.pid, opcode, ticket.askedMs, performance.now());
     }
   }
 
@@ -186,9 +187,14 @@ export class Dispatcher implements Context {
 
   #later(ticket: Ticket, promise: Promise<Outcome<unknown>>): void {
     const { request } = this;
-    const frame = ticket.operation.keepsFrame ? request.frame : undefined;
-    this.#late.add(ticket, request, frame, promise);
-    if (frame !== undefined) request.frame = this.#frames.take();
+    const { operation } = ticket;
+    const interruptible = operation.interruptible(request); // while the request still has its frame
+    let frame: Frame | undefined;
+    if (operation.keepsFrame) {
+      frame = request.frame;
+      request.frame = this.#frames.take();
+    }
+    this.#late.add(ticket, request.caller.pid, interruptible, frame, promise);
   }
 
   /** Whether the fixed part of the body is not all there, or its large numbers cannot be numbers of ours. */

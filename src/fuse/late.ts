@@ -4,14 +4,15 @@
  *   add -> settled            answered with what the promise brought
  *      \-> interrupted        answered EINTR; what the promise brings is given back
  */
-import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
+
 import type { FileSystem, LateBytes } from '../overlay/filesystem.ts';
+import { performance } from '../sys/clock.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
 import type { Answerer, Ticket } from './answer.ts';
 import type { Counters } from './counters.ts';
 import type { FramePool } from './frame-pool.ts';
-import type { Frame, Request } from './requests.ts';
+import type { Frame } from './requests.ts';
 
 interface Pending extends Ticket {
   readonly key: number;
@@ -63,9 +64,13 @@ export class LateReplies {
   }
 
   /** Answers when the promise settles. `frame`, when given, is then free again. */
-  add(ticket: Ticket, request: Request, frame: Frame | undefined, promise: Promise<Outcome<unknown>>): void {
-    const thread = request.caller.pid;
-    const interruptible = ticket.operation.interruptible(request);
+  add(
+    ticket: Ticket,
+    thread: number,
+    interruptible: boolean,
+    frame: Frame | undefined,
+    promise: Promise<Outcome<unknown>>,
+  ): void {
     const key = keyOf(ticket.uniqueLow, ticket.uniqueHigh);
     const pending: Pending = { ...ticket, key, thread, frame, interruptible, answered: false };
     this.#pending.set(key, pending);
@@ -120,7 +125,7 @@ export class LateReplies {
       answerer.defect(opcode, 'a late reply could not be encoded', error);
       if (!pending.answered) answerer.fail(pending, -Errno.EIO);
     }
-    if (!pending.answered) this.#observed(pending, failed(outcome));
+    if (!pending.answered) this.#observed(pending);
     try {
       late?.release?.();
     } catch (error) {
@@ -134,11 +139,11 @@ export class LateReplies {
     this.#interrupted.delete(pending);
     this.#counters.interrupted++;
     this.#answerer.fail(pending, -Errno.EINTR);
-    this.#observed(pending, true);
+    this.#observed(pending);
   }
 
-  #observed({ thread, opcode, askedMs }: Pending, failure: boolean): void {
-    this.#observer?.answered(thread, opcode, askedMs, performance.now(), failure);
+  #observed({ thread, opcode, askedMs }: Pending): void {
+    this.#observer?.answered(thread, opcode, askedMs, performance.now());
   }
 
   #lookAgain(): void {

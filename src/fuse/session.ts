@@ -7,8 +7,9 @@
  *
  * Waiting through libuv alone would cost a round trip to its pool for every frame: a third of the speed.
  */
-import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
+
 import type { FileSystem } from '../overlay/filesystem.ts';
+import { performance } from '../sys/clock.ts';
 import { Errno, errnoName } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';

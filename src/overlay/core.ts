@@ -1,9 +1,10 @@
 /** What every operation of the overlay works on. One thread owns all of it. */
-import { performance } from 'node:perf_hooks'; // the global is a getter, which costs as much as the clock
+
 import type { AccessObserver } from '../access/observer.ts';
 import type { Cache } from '../cache/cache.ts';
 import { type Attributes, isRegular } from '../store/attributes.ts';
 import type { FileId, Found, Identity, Store } from '../store/store.ts';
+import { performance } from '../sys/clock.ts';
 import { Errno } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -15,6 +16,7 @@ import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
 import { PagePusher } from './push.ts';
 import { Sampling } from './sampling.ts';
+import { SentBack } from './sent-back.ts';
 import { SourceFiles } from './source.ts';
 
 /** What can change while the overlay serves; what the kernel was told before holds to its end. */
@@ -127,6 +129,7 @@ export class Core {
   readonly sources: SourceFiles;
   readonly backings: BackingFiles;
   readonly sampling: Sampling;
+  readonly sentBack = new SentBack();
   kernel: Kernel = NO_KERNEL;
   readonly pusher: PagePusher | undefined;
   readonly #writersAwaited = new Map<FileId, number>();
@@ -180,10 +183,8 @@ export class Core {
 
   /** How long the kernel may believe the attributes it is told now: the lease runs from when the store was asked. */
   #attributesLeft(inode: Inode): number {
-    const nowMs = this.nowMs();
     inode.saidSize = inode.attributes.size;
-    inode.saidAtMs = nowMs;
-    return inode.changesUnseen ? 0 : Math.max(0, this.ttlMs - (nowMs - inode.validatedAtMs));
+    return inode.changesUnseen ? 0 : Math.max(0, this.ttlMs - (this.nowMs() - inode.validatedAtMs));
   }
 
   negativeEntry(): Entry {

@@ -2,12 +2,12 @@
 import { isRegular } from '../store/attributes.ts';
 import type { Found, StoreFile } from '../store/store.ts';
 import { andThen, Errno, type Outcome, type Reply } from '../sys/errno.ts';
+import { O_EXCL } from '../sys/open-flags.ts';
 import type { Core } from './core.ts';
 import type { Caller, Created, NodeId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
-import { addWriter, barred, writerFlags } from './open.ts';
+import { addWriter, barred, writerFlags } from './open-writing.ts';
 
-const O_EXCL = 0o200;
 /** How long what is told of a file at its creation is believed, though it may be written past the daemon from then on. */
 const JUST_MADE_MS = 20;
 

@@ -63,20 +63,16 @@ export class Inode implements AccessedFile {
   removed = false;
   /** When it was last changed through this mount (monotonic ms): what the store was asked before proves nothing after. */
   touchedAtMs = Number.NEGATIVE_INFINITY;
-  /** The size the kernel was last told, and when. */
+  /** The size the kernel was last told. */
   saidSize = -1;
-  saidAtMs = Number.NEGATIVE_INFINITY;
 
   /** Open handles in the kernel's cached I/O mode, and in passthrough. */
   cachedOpens = 0;
   passthroughOpens = 0;
   /** Of the cached opens, those that are samples; see sampling.ts. */
   samples = 0;
-  /**
-   * Superseded with its content unchanged, so that a sample need not hold up others: it may still be opened. Threads that
-   * were told to look the name up again, and have not come back.
-   */
-  leftToSample: Set<number> | undefined;
+  /** Superseded with its content unchanged, so that a sample need not hold up others: it may still be opened. */
+  leftToSample = false;
   /** Opens for writing that wait for the store: no reader may be bound to a cached object meanwhile. */
   writersComing = 0;
   /** Descriptors of the handles that may write, in either mode; most files never have one. */

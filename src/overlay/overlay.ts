@@ -28,6 +28,7 @@ import * as names from './names.ts';
 import * as opening from './open.ts';
 import { read } from './read.ts';
 import { StandingHandles } from './standing.ts';
+import * as ways from './ways.ts';
 import * as writing from './write.ts';
 
 export class Overlay implements FileSystem {
@@ -142,7 +143,7 @@ export class Overlay implements FileSystem {
   }
 
   release(_node: NodeId, handle: HandleId): void {
-    opening.release(this.#core, handle);
+    ways.release(this.#core, handle);
   }
 
   fallocate(_node: NodeId, handle: HandleId, mode: number, offset: number, length: number, caller: Caller): Reply<0> {
@@ -209,7 +210,7 @@ export class Overlay implements FileSystem {
 
   async stop(): Promise<void> {
     const core = this.#core;
-    for (const handle of core.files) opening.release(core, handle.id);
+    for (const handle of core.files) ways.release(core, handle.id);
     for (const inode of core.inodes) {
       core.backings.drop(inode, core.kernel);
       core.sources.drop(inode);

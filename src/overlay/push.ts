@@ -7,12 +7,10 @@
  */
 import { From } from '../access/observer.ts';
 import { failed } from '../sys/errno.ts';
+import { O_ACCMODE, O_DIRECT } from '../sys/open-flags.ts';
 import type { Core } from './core.ts';
 import type { Caller, Opened } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
-
-const O_ACCMODE = 3;
-const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 
 /** One open in so many is left alone to learn from. */
 const LEFT_ALONE_EACH = 32;

@@ -7,9 +7,9 @@
  */
 import type { Store, StoreFile } from '../store/store.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
+import { O_RDONLY } from '../sys/open-flags.ts';
 import type { Inode } from './inode.ts';
 
-const O_RDONLY = 0;
 /** Idle descriptors kept: more than the files of a directory that is read over and over, far below the limit of a process. */
 const IDLE_MAX = 16_384;
 

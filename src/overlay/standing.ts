@@ -6,14 +6,15 @@
  * opened at its first READ as an OPEN would, and released when the kernel forgets the inode or others need the room.
  */
 import { andThen, Errno, failed } from '../sys/errno.ts';
+import { O_RDONLY } from '../sys/open-flags.ts';
 import type { Core } from './core.ts';
 import type { Caller, LateBytes, NodeId } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
 import type { Inode } from './inode.ts';
-import { openForReading, release } from './open.ts';
+import { openForReading } from './open.ts';
 import { read, readLater } from './read.ts';
+import { release } from './ways.ts';
 
-const O_RDONLY = 0;
 /** Each may hold a descriptor of the source. */
 const STANDING_MAX = 8192;
 

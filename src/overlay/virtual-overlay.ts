@@ -4,6 +4,7 @@
  */
 import type { StoreStatistics } from '../store/store.ts';
 import { Errno, failed, type Outcome, type Reply } from '../sys/errno.ts';
+import { mayWrite } from '../sys/open-flags.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   type AttributesReply,
@@ -21,7 +22,6 @@ import {
   ROOT,
   type SetAttributes,
 } from './filesystem.ts';
-import { mayWrite } from './open.ts';
 import { isVirtual, VIRTUAL_NAME, type VirtualFiles } from './virtual.ts';
 
 const SEEK_DATA = 3;

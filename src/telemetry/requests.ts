@@ -3,5 +3,5 @@ export interface RequestObserver {
   /** A request has arrived: from now on `thread` waits, unless it is a read-ahead. `opcode`: the kernel's. Monotonic ms. */
   asked(thread: number, opcode: number, nowMs: number): void;
   /** Its reply was handed to the kernel. */
-  answered(thread: number, opcode: number, begunMs: number, nowMs: number, failed: boolean): void;
+  answered(thread: number, opcode: number, begunMs: number, nowMs: number): void;
 }

@@ -48,6 +48,11 @@ const ways: { name: string; options: string[]; lease: number }[] = [
   },
   { name: 'uncached', options: ['--cache', 'none', '--attr-ttl', '1'], lease: 1 },
   {
+    name: 'uncached, every open a sample where it can be one',
+    options: ['--cache', 'none', '--attr-ttl', '1', '-o', 'sample-opens=1'],
+    lease: 1,
+  },
+  {
     name: 'from a source that may be slow',
     options: ['--cache', 'CACHE', '--attr-ttl', '1', '-o', 'store-speed=pooled'],
     lease: 1,

@@ -188,6 +188,25 @@ for (const speed of ['inline', 'pooled'] as const) {
   });
 }
 
+test('an opener that was sent to look a replaced file up again is not sent a second time, by a sample', async () => {
+  const { source, overlay, put, open, kernel } = await stage({ sampleOpens: 1 });
+  put('a', LARGE);
+  const old = await open('a');
+  const fresh = path.join(source, 'fresh');
+  fs.writeFileSync(fresh, 'y'.repeat(LARGE));
+  fs.utimesSync(fresh, 1_700_000_001, 1_700_000_001);
+  fs.renameSync(fresh, path.join(source, 'a'));
+  const late = { ...CALLER, pid: CALLER.pid + 1 }; // still goes by the old name
+  assert.equal(await overlay.open(old.node, O_RDONLY, false, late), -Errno.ESTALE);
+  const sample = await open('a');
+  assert.ok(sample.direct, 'somebody else was quicker, and is a sample');
+  const opened = await overlay.open(sample.node, O_RDONLY, false, late);
+  assert.equal(typeof opened, 'object', `the second attempt: ${String(opened)}`);
+  overlay.release(sample.node, (opened as { handle: number }).handle);
+  kernel.close(old);
+  kernel.close(sample);
+});
+
 test('a large file is sampled with its pages, and only where many are opened', async () => {
   const { overlay, kernel, source, open } = await stage({ sampleOpens: 1 });
   fs.writeFileSync(path.join(source, 'a'), '');

@@ -62,7 +62,7 @@ export const telemetry: readonly Micro[] = [
             observer.asked(process.pid, READ, atMs);
             observer.reading(file, process.pid, (i & 31) * 4096, 4096, atMs);
             observer.read(file, process.pid, (i & 31) * 4096, 4096, 0, atMs);
-            observer.answered(process.pid, READ, atMs, atMs + 0.01, false);
+            observer.answered(process.pid, READ, atMs, atMs + 0.01);
           }
         },
         end: () => observer.stop(),
@@ -85,14 +85,14 @@ export const telemetry: readonly Micro[] = [
             file.observed = undefined; // each open is another handle
             observer.asked(process.pid, OPEN, atMs);
             observer.opened(file, process.pid, false, atMs);
-            observer.answered(process.pid, OPEN, atMs, atMs + 0.01, false);
+            observer.answered(process.pid, OPEN, atMs, atMs + 0.01);
             observer.asked(process.pid, READ, atMs + 0.02);
             observer.reading(file, process.pid, 0, 112_640, atMs + 0.02);
             observer.read(file, process.pid, 0, 112_640, 0, atMs + 0.02);
-            observer.answered(process.pid, READ, atMs + 0.02, atMs + 0.03, false);
+            observer.answered(process.pid, READ, atMs + 0.02, atMs + 0.03);
             observer.asked(process.pid, RELEASE, atMs + 0.04);
             observer.released(file);
-            observer.answered(process.pid, RELEASE, atMs + 0.04, atMs + 0.05, false);
+            observer.answered(process.pid, RELEASE, atMs + 0.04, atMs + 0.05);
           }
         },
         end: () => observer.stop(),

@@ -1,6 +1,7 @@
 /** Operations on open files. */
 import type { FileSystem, LateBytes, NodeId, Opened } from '../../overlay/filesystem.ts';
 import { Errno, type Reply } from '../../sys/errno.ts';
+import { mayWrite } from '../../sys/open-flags.ts';
 import { FSYNC_FDATASYNC, OPEN_KILL_SUIDGID, WRITE_KILL_SUIDGID } from '../abi.ts';
 import { BODY, PAYLOAD } from '../codec.ts';
 import { always, type Operation, operation } from '../operation.ts';
@@ -22,14 +23,12 @@ import {
   WriteOut,
 } from '../structs.ts';
 
-const O_ACCMODE = 3;
-const O_TRUNC = 0o1000;
 /** MAX_RW_COUNT of 64-bit Linux: no call moves more, and what COPY_FILE_RANGE answers in 32 bits always fits. */
 const MOST_AT_ONCE = 0x7fff_f000;
 
 export const open = operation<Opened>({
   body: OpenIn.size,
-  interruptible: ({ view }) => (OpenIn.get.flags(view, BODY) & (O_ACCMODE | O_TRUNC)) === 0,
+  interruptible: ({ view }) => !mayWrite(OpenIn.get.flags(view, BODY)),
   most: () => OpenOut.size,
   call: ({ fileSystem }, request) => {
     const { view, node, caller } = request;

@@ -1,11 +1,19 @@
 /** The kernel's flag bits this store uses. Those whose value depends on the architecture come from Node. */
 import { constants } from 'node:fs';
+import { O_ACCMODE, O_DIRECT } from '../../sys/open-flags.ts';
 
-export const { O_ACCMODE, O_APPEND, O_DIRECT, O_DIRECTORY, O_DSYNC, O_NOFOLLOW, O_NONBLOCK, O_SYNC } = {
-  ...constants,
-  O_ACCMODE: 3,
-};
-export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOCTTY, O_NOATIME, O_TRUNC } = constants;
+export {
+  O_ACCMODE,
+  O_APPEND,
+  O_CREAT,
+  O_DIRECT,
+  O_EXCL,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+  O_WRONLY,
+} from '../../sys/open-flags.ts';
+export const { O_DIRECTORY, O_DSYNC, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_SYNC } = constants;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
