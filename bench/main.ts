@@ -37,28 +37,36 @@ import { soakSuite } from './soak/suite.ts';
 import { type Scope, scoped } from './support/scope.ts';
 import { parseSize } from './support/sizes.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    only: { type: 'string' },
-    dir: { type: 'string' },
-    python: { type: 'string', default: '/usr/bin/python3' },
-    cold: { type: 'boolean', default: false },
-    latency: { type: 'string' },
-    bandwidth: { type: 'string' },
-    plain: { type: 'boolean', default: false },
-    peers: { type: 'string', default: 'none' },
-    resume: { type: 'boolean', default: false },
-    bounds: { type: 'boolean', default: false },
-    'no-drop': { type: 'boolean', default: false },
-    write: { type: 'boolean', default: false },
-    against: { type: 'string' },
-    minutes: { type: 'string', default: '30' },
-  },
-});
+const OPTIONS = {
+  json: { type: 'string' },
+  quick: { type: 'boolean', default: false },
+  rounds: { type: 'string' },
+  only: { type: 'string' },
+  dir: { type: 'string' },
+  python: { type: 'string', default: '/usr/bin/python3' },
+  cold: { type: 'boolean', default: false },
+  latency: { type: 'string' },
+  bandwidth: { type: 'string' },
+  plain: { type: 'boolean', default: false },
+  peers: { type: 'string', default: 'none' },
+  resume: { type: 'boolean', default: false },
+  bounds: { type: 'boolean', default: false },
+  'no-drop': { type: 'boolean', default: false },
+  write: { type: 'boolean', default: false },
+  against: { type: 'string' },
+  minutes: { type: 'string', default: '30' },
+} as const;
+
+const { values, positionals } = parsed();
+
+function parsed() {
+  try {
+    return parseArgs({ allowPositionals: true, options: OPTIONS });
+  } catch (error) {
+    console.error(`${(error as Error).message}\nThe options are in bench/main.ts and docs/BENCHMARKS.md.`);
+    process.exit(2);
+  }
+}
 const { python, quick } = values;
 const directory = values.dir;
 

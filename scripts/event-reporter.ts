@@ -7,6 +7,16 @@ export interface Finished {
   /** The reason; undefined: it ran. */
   skipped: string | undefined;
   todo: boolean;
+  /** Why it failed, in a line or a few. */
+  error: string | undefined;
+}
+
+const ERROR_MOST = 600;
+
+/** Assertions of node:test come wrapped in an error of its own. */
+function messageOf(error: Error): string {
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message.length > ERROR_MOST ? `${message.slice(0, ERROR_MOST)}...` : message;
 }
 
 // biome-ignore lint/style/noDefaultExport: node:test takes a reporter from a module's default export
@@ -27,6 +37,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
       passed: type === 'test:pass' || Boolean(data.todo),
       skipped,
       todo: Boolean(data.todo),
+      error: type === 'test:fail' ? messageOf(data.details.error) : undefined,
     };
     yield `${JSON.stringify(finished)}\n`;
   }

@@ -109,7 +109,9 @@ function report(result: FileResult): void {
   const skipped = result.tests.filter((test) => test.skipped !== undefined);
   totals.passed += passed.length;
   totals.skipped += skipped.length;
-  for (const test of failed) fail(`${name}: ${test.name}`);
+  for (const test of failed) {
+    fail(`${name}: ${test.name}${test.error === undefined ? '' : `\n    ${test.error.replaceAll('\n', '\n    ')}`}`);
+  }
   for (const complaint of result.complaints) fail(`${name}: ${complaint}`);
   for (const test of skipped) skips.push(`${name}: ${test.name}: ${test.skipped}`);
   const good = failed.length === 0 && result.complaints.length === 0;

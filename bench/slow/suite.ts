@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- slow`: two epochs of a DataLoader from a slow store, bare and through the overlay, with the same loader
- * on the local disk as the bound.
+ * `npm run bench -- slow`: two epochs of a DataLoader from a slow store, bare and through the overlay (read-only, as training
+ * data are mounted), with the same loader on the local disk as the bound.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -71,7 +71,7 @@ export async function slowSuite(scope: Scope, options: SlowSuiteOptions): Promis
       await take('slow store', decode, round);
       rmSync(cache, { recursive: true, force: true });
       mkdirSync(cache);
-      const overlay = await mountOverlay(scope, slow, mount, ['--cache', `${cache}:${bytes * 2}`]);
+      const overlay = await mountOverlay(scope, slow, mount, ['--cache', `${cache}:${bytes * 2}`, '-o', 'ro']);
       await take('overlay', decode, round);
       await overlay.unmount();
     }

@@ -33,7 +33,7 @@ const EARLY_SAMPLES = 128;
  * may be saved up, in ms, times `every`.
  */
 const TIME_SHARE = 0.64;
-const TIME_SAVED_MOST_MS = 200 * 64;
+const TIME_SAVED_MOST_MS = 60 * 64;
 /**
  * Between two READs of a sample its reader and the daemon wait for each other and for a processor, or the reader does
  * something else: so much of it is put down to sampling, in ms.
