@@ -39,7 +39,10 @@ export interface CachedContent {
   readonly key: ContentKey;
   /** Every byte is present. */
   readonly complete: boolean;
-  /** The version was found to be gone from the source: nothing more is kept, and no new reader gets this object. */
+  /**
+   * The version was found to be gone from the source, or the object to be damaged: nothing more is kept, and no new reader
+   * gets this object.
+   */
   readonly stale: boolean;
   /**
    * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
@@ -50,7 +53,7 @@ export interface CachedContent {
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
   /**
    * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
-   * then on. The caller closes the descriptor.
+   * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.
    */
   expose(): number;
   release(): void;
@@ -70,6 +73,9 @@ export interface CacheSnapshot {
   missBytes: number;
   /** Objects not taken because the cache was full. */
   refused: number;
+  /** Chunks of earlier runs that were held against their checksums, and those that were found damaged. */
+  checkedChunks: number;
+  damagedChunks: number;
   /** 'ok', or what is wrong with the tier and since when. */
   health: string;
 }

@@ -8,7 +8,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
-import { IndexDatabase } from './index-db.ts';
+import { IndexDatabase, moveAside } from './index-db.ts';
 import { Tier } from './tier.ts';
 
 export interface CacheOptions {
@@ -56,13 +56,17 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const indexPath = path.join(directory, 'index.sqlite');
   const cache = new DiskCache({
     tier,
-    openIndex: () => IndexDatabase.open(indexPath, storeId, log, options.bootId),
+    openIndex: (anew) => {
+      if (anew === true) moveAside(indexPath);
+      return IndexDatabase.open(indexPath, storeId, log, options.bootId);
+    },
     bufferBytes: options.bufferBytes ?? BUFFER_BYTES,
     chunkBytes,
     log,
     onShutdown: () => fs.closeSync(lock),
   });
-  void sweep(tier, cache, cache.firstNewId);
+  const { firstNewId } = cache;
+  void cache.loaded.then(() => sweep(tier, cache, firstNewId)); // not before: what has no object yet has its row
   return cache;
 }
 

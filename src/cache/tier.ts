@@ -113,15 +113,19 @@ export class Tier {
   open(id: number, size: number): number {
     const fd = sys.openat.now(-100, sys.cstring(this.path(id)), O_RDWR | O_CLOEXEC, 0);
     if (fd < 0) return fd;
-    let length = -1;
-    try {
-      length = fs.fstatSync(fd).size;
-    } catch (error) {
-      this.failed(failureOf(error), 'stat');
-    }
-    if (length === size) return fd;
+    if (this.whole(fd, size)) return fd;
     sys.close.now(fd);
     return -Errno.ENOENT;
+  }
+
+  /** Whether an open file is as long as it must be. */
+  whole(fd: number, size: number): boolean {
+    try {
+      return fs.fstatSync(fd).size === size;
+    } catch (error) {
+      this.failed(failureOf(error), 'stat');
+      return false;
+    }
   }
 
   remove(id: number): void {
