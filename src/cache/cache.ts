@@ -93,6 +93,8 @@ export interface Cache {
   /** What is kept beyond a smaller size stays; nothing new is taken. */
   resize(sizeBytes: number): void;
   snapshot(): CacheSnapshot;
+  /** Resolves when every object that earlier runs left is in memory; until then they come by need. */
+  readonly loaded: Promise<void>;
   /** Writes the index out and closes everything. */
   shutdown(): Promise<void>;
 }

@@ -43,7 +43,7 @@ export interface IndexTotals {
 export interface IndexSlice {
   rows: IndexRow[];
   /** Rows that count for nothing: damaged, or of another boot and not synced. Their files are left over. */
-  unusable: { id: number; bytes: number }[];
+  unusable: number[];
   /** Those of them that are damaged. */
   damaged: number;
   /** The last id of the slice; undefined: there is nothing more. */
@@ -131,7 +131,7 @@ export class IndexDatabase {
     for (const row of found) {
       if (this.#counts(row)) slice.rows.push(row);
       else {
-        slice.unusable.push({ id: row.id, bytes: Number(row.bytes) || 0 });
+        slice.unusable.push(row.id);
         if (sealOf(row) !== row.seal) slice.damaged++;
       }
     }

@@ -64,10 +64,10 @@ export class IndexLoader {
     try {
       const { rows, unusable, damaged, last } = this.#db.slice(this.#done, SLICE_ROWS);
       for (const row of rows) if (row.id <= this.#lastId && !this.#host.handled(row.id)) this.#resume(row);
-      for (const { id, bytes } of unusable) {
+      for (const id of unusable) {
         if (id > this.#lastId || this.#host.handled(id)) continue;
         this.#host.discard(id);
-        this.#took(bytes);
+        this.#left.rows--; // its bytes are given up with the rest: the row may say anything
       }
       this.#damaged += damaged;
       if (last === undefined || last >= this.#lastId) this.#end();
@@ -81,13 +81,9 @@ export class IndexLoader {
   }
 
   #resume(row: IndexRow): void {
-    this.#took(row.bytes);
-    this.#host.resume(row);
-  }
-
-  #took(bytes: number): void {
     this.#left.rows--;
-    this.#left.bytes -= bytes;
+    this.#left.bytes -= row.bytes;
+    this.#host.resume(row);
   }
 
   #end(): void {
