@@ -5,6 +5,7 @@
  * Knows no store and no FUSE: bytes come from a `ContentSource` the caller passes in, versions are opaque strings.
  */
 import type { Outcome } from '../sys/errno.ts';
+import type { ScrubSnapshot } from './scrub.ts';
 
 export interface ContentKey {
   /** The file's identity within its store. */
@@ -76,6 +77,8 @@ export interface CacheSnapshot {
   /** Chunks of earlier runs that were held against their checksums, and those that were found damaged. */
   checkedChunks: number;
   damagedChunks: number;
+  /** The scrub among them. */
+  scrub: ScrubSnapshot;
   /** 'ok', or what is wrong with the tier and since when. */
   health: string;
 }
@@ -92,6 +95,8 @@ export interface Cache {
   drop(file: string): void;
   /** What is kept beyond a smaller size stays; nothing new is taken. */
   resize(sizeBytes: number): void;
+  /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */
+  setScrubRate(bytesPerSecond: number): void;
   snapshot(): CacheSnapshot;
   /** Resolves when every object that earlier runs left is in memory; until then they come by need. */
   readonly loaded: Promise<void>;

@@ -13,6 +13,7 @@ import { IndexWriter } from './index-writer.ts';
 import { Integrity } from './integrity.ts';
 import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
+import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
 
 /** Descriptors of objects kept open for the next read. */
@@ -26,6 +27,9 @@ export interface DiskCacheParts {
   bufferBytes: number;
   chunkBytes: number;
   log: Log;
+  /** 0, or not said: nothing is scrubbed. */
+  scrubBytesPerSecond?: number | undefined;
+  scrubQuietMs?: number | undefined;
   /** Called when all is closed. */
   onShutdown: () => void;
 }
@@ -34,6 +38,7 @@ export class DiskCache implements Cache, ObjectHost {
   readonly tier: Tier;
   readonly buffers: BufferPool;
   readonly integrity: Integrity;
+  readonly #scrubber: Scrubber;
   readonly #chunkBytes: number;
   readonly #log: Log;
   readonly #onShutdown: () => void;
@@ -53,7 +58,8 @@ export class DiskCache implements Cache, ObjectHost {
   #missBytes = 0;
   #refused = 0;
 
-  constructor({ tier, openIndex, bufferBytes, chunkBytes, log, onShutdown }: DiskCacheParts) {
+  constructor(parts: DiskCacheParts) {
+    const { tier, openIndex, bufferBytes, chunkBytes, log, onShutdown } = parts;
     this.#onShutdown = onShutdown;
     this.tier = tier;
     this.buffers = new BufferPool(bufferBytes);
@@ -63,6 +69,9 @@ export class DiskCache implements Cache, ObjectHost {
     this.#index = new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) });
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
     tier.onReset = () => this.#reset();
+    const { scrubBytesPerSecond = 0, scrubQuietMs: quietMs } = parts;
+    const scrub = { host: this, index: this.#index, reads: () => this.#hits + this.#misses };
+    this.#scrubber = new Scrubber({ ...scrub, bytesPerSecond: scrubBytesPerSecond, quietMs });
   }
 
   /** The lowest id no object had before: what has a lower one and no row is left over. */
@@ -77,15 +86,6 @@ export class DiskCache implements Cache, ObjectHost {
   /** Every object of earlier runs is known. Until then `#find` brings them by need. */
   get loaded(): Promise<void> {
     return this.#index.loaded;
-  }
-
-  get index(): IndexWriter {
-    return this.#index;
-  }
-
-  /** Reads so far, for who works in between. */
-  get reads(): number {
-    return this.#hits + this.#misses;
   }
 
   /** Its bytes are counted already. */
@@ -146,6 +146,10 @@ export class DiskCache implements Cache, ObjectHost {
     this.tier.sizeBytes = sizeBytes;
   }
 
+  setScrubRate(bytesPerSecond: number): void {
+    this.#scrubber.bytesPerSecond = bytesPerSecond;
+  }
+
   snapshot(): CacheSnapshot {
     let complete = 0;
     for (const object of this.#objects.values()) if (object.complete) complete++;
@@ -162,12 +166,14 @@ export class DiskCache implements Cache, ObjectHost {
       refused: this.#refused,
       checkedChunks: this.integrity.checkedChunks,
       damagedChunks: this.integrity.damagedChunks,
+      scrub: this.#scrubber.snapshot(),
       health: this.tier.health,
     };
   }
 
   async shutdown(): Promise<void> {
     this.tier.close();
+    this.#scrubber.stop();
     await this.#index.shutdown();
     for (const object of [...this.#open]) if (object.uses === 0) this.#close(object);
     this.#onShutdown();

@@ -14,7 +14,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import type { Log } from '../telemetry/log.ts';
 
-const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 2;
 
 export interface IndexRow {
   id: number;
@@ -50,7 +50,7 @@ export interface IndexSlice {
   last: number | undefined;
 }
 
-const COLUMNS = 'id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, seal';
+export const COLUMNS = 'id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, seal';
 
 export class IndexDatabase {
   #db: DatabaseSync;
@@ -177,11 +177,11 @@ export class IndexDatabase {
   }
 }
 
-interface SealedRow extends IndexRow {
+export interface SealedRow extends IndexRow {
   seal: number;
 }
 
-function sealOf({ chunks, sums, ...row }: IndexRow): number {
+export function sealOf({ chunks, sums, ...row }: IndexRow): number {
   const { id, file, version, size, chunkBytes, bytes, exposed, synced, used } = row;
   const list = typeof sums === 'number' ? sums : '';
   const words = `${id} ${file} ${version} ${size} ${chunkBytes} ${bytes} ${exposed} ${synced} ${used} ${list}`;

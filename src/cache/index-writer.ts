@@ -97,6 +97,10 @@ export class IndexWriter {
     this.#loader.find(file);
   }
 
+  get size(): number {
+    return this.#rows.size;
+  }
+
   /** Every object with a row, those of earlier runs by their ids. May change while it is gone through. */
   objects(): IterableIterator<CacheObject> {
     return this.#rows.values();

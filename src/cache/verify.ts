@@ -3,6 +3,8 @@ import type { BufferPool } from './buffers.ts';
 import { checksum } from './chunks.ts';
 import type { Tier } from './tier.ts';
 
+const PAGE = 4096;
+
 /** Read and summed as one: 0.2 ms of the thread that serves requests. */
 const PIECE_BYTES = 1024 * 1024;
 
@@ -19,7 +21,8 @@ export async function checksumOf(
     let sum = 0;
     for (let at = start; at < end; ) {
       const length = Math.min(PIECE_BYTES, end - at);
-      if ((await tier.read(fd, buffer.bytes, length, at)) !== length) return undefined;
+      // In whole pages, as a file that was opened with O_DIRECT wants it.
+      if ((await tier.readPages(fd, buffer.bytes, Math.ceil(length / PAGE) * PAGE, at)) < length) return undefined;
       sum = checksum(buffer.bytes.subarray(0, length), sum);
       at += length;
     }

@@ -161,7 +161,7 @@ function truncateUnderIt(directory: string, random: Random): void {
   }
 }
 
-// S9.4, S9.6
+// S9.4
 test(`${ROUNDS} rounds of damage to objects and index cost no wrong byte (seed ${SEED})`, async (t) => {
   const seen = { compared: 0, checked: 0, damaged: 0, kept: 0 };
   const done = new Map<string, number>();
