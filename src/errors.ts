@@ -73,6 +73,16 @@ export const errorTable = {
     exit: Exit.mountFailure,
     remedy: 'give a directory on a local disk that the daemon may write to, or --cache none',
   },
+  MLO_CACHE_BUSY: {
+    meaning: 'The cache directory is in use by the daemon of a mount.',
+    exit: Exit.system,
+    remedy: 'unmount it first: ml-overlay umount MOUNTPOINT',
+  },
+  MLO_NO_CACHE: {
+    meaning: 'The directory is no cache of ml-overlay.',
+    exit: Exit.system,
+    remedy: 'give the DIR of --cache DIR:SIZE',
+  },
   MLO_LIBFUSE: {
     meaning: 'The libfuse transport cannot be had, or cannot mount.',
     exit: Exit.mountFailure,

@@ -5,6 +5,7 @@
  * Knows no store and no FUSE: bytes come from a `ContentSource` the caller passes in, versions are opaque strings.
  */
 import type { Outcome } from '../sys/errno.ts';
+import type { ScrubSnapshot } from './scrub.ts';
 
 export interface ContentKey {
   /** The file's identity within its store. */
@@ -39,7 +40,10 @@ export interface CachedContent {
   readonly key: ContentKey;
   /** Every byte is present. */
   readonly complete: boolean;
-  /** The version was found to be gone from the source: nothing more is kept, and no new reader gets this object. */
+  /**
+   * The version was found to be gone from the source, or the object to be damaged: nothing more is kept, and no new reader
+   * gets this object.
+   */
   readonly stale: boolean;
   /**
    * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
@@ -50,7 +54,7 @@ export interface CachedContent {
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
   /**
    * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
-   * then on. The caller closes the descriptor.
+   * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.
    */
   expose(): number;
   release(): void;
@@ -70,6 +74,11 @@ export interface CacheSnapshot {
   missBytes: number;
   /** Objects not taken because the cache was full. */
   refused: number;
+  /** Chunks of earlier runs that were held against their checksums, and those that were found damaged. */
+  checkedChunks: number;
+  damagedChunks: number;
+  /** The scrub among them. */
+  scrub: ScrubSnapshot;
   /** 'ok', or what is wrong with the tier and since when. */
   health: string;
 }
@@ -86,7 +95,11 @@ export interface Cache {
   drop(file: string): void;
   /** What is kept beyond a smaller size stays; nothing new is taken. */
   resize(sizeBytes: number): void;
+  /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */
+  setScrubRate(bytesPerSecond: number): void;
   snapshot(): CacheSnapshot;
+  /** Resolves when every object that earlier runs left is in memory; until then they come by need. */
+  readonly loaded: Promise<void>;
   /** Writes the index out and closes everything. */
   shutdown(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Which chunks of an object are present: a bit each. */
+/** A set of chunks of an object (those present, those checked): a bit each. */
 export class ChunkMap {
   readonly #bits: Uint8Array;
   readonly chunks: number;
@@ -35,6 +35,12 @@ export class ChunkMap {
     if (this.has(chunk)) return;
     this.#bits[chunk >> 3]! |= 1 << (chunk & 7);
     this.#present++;
+  }
+
+  clear(chunk: number): void {
+    if (!this.has(chunk)) return;
+    this.#bits[chunk >> 3]! &= ~(1 << (chunk & 7));
+    this.#present--;
   }
 
   bytes(): Uint8Array {

@@ -10,8 +10,10 @@ import { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey } from './cache.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
+import { Integrity } from './integrity.ts';
 import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
+import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
 
 /** Descriptors of objects kept open for the next read. */
@@ -21,10 +23,13 @@ const WHOLE_BYTES = 1024 * 1024;
 
 export interface DiskCacheParts {
   tier: Tier;
-  openIndex: () => IndexDatabase;
+  openIndex: (anew?: boolean) => IndexDatabase;
   bufferBytes: number;
   chunkBytes: number;
   log: Log;
+  /** 0, or not said: nothing is scrubbed. */
+  scrubBytesPerSecond?: number | undefined;
+  scrubQuietMs?: number | undefined;
   /** Called when all is closed. */
   onShutdown: () => void;
 }
@@ -32,6 +37,8 @@ export interface DiskCacheParts {
 export class DiskCache implements Cache, ObjectHost {
   readonly tier: Tier;
   readonly buffers: BufferPool;
+  readonly integrity: Integrity;
+  readonly #scrubber: Scrubber;
   readonly #chunkBytes: number;
   readonly #log: Log;
   readonly #onShutdown: () => void;
@@ -51,15 +58,20 @@ export class DiskCache implements Cache, ObjectHost {
   #missBytes = 0;
   #refused = 0;
 
-  constructor({ tier, openIndex, bufferBytes, chunkBytes, log, onShutdown }: DiskCacheParts) {
+  constructor(parts: DiskCacheParts) {
+    const { tier, openIndex, bufferBytes, chunkBytes, log, onShutdown } = parts;
     this.#onShutdown = onShutdown;
     this.tier = tier;
     this.buffers = new BufferPool(bufferBytes);
     this.#chunkBytes = chunkBytes;
     this.#log = log;
-    this.#index = new IndexWriter({ openIndex, tier, log });
-    for (const row of this.#index.takeRows()) this.#resume(row);
+    this.integrity = new Integrity(log);
+    this.#index = new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) });
+    this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
     tier.onReset = () => this.#reset();
+    const { scrubBytesPerSecond = 0, scrubQuietMs: quietMs } = parts;
+    const scrub = { host: this, index: this.#index, reads: () => this.#hits + this.#misses };
+    this.#scrubber = new Scrubber({ ...scrub, bytesPerSecond: scrubBytesPerSecond, quietMs });
   }
 
   /** The lowest id no object had before: what has a lower one and no row is left over. */
@@ -71,21 +83,34 @@ export class DiskCache implements Cache, ObjectHost {
     return this.#index.knows(id);
   }
 
+  /** Every object of earlier runs is known. Until then `#find` brings them by need. */
+  get loaded(): Promise<void> {
+    return this.#index.loaded;
+  }
+
+  /** Its bytes are counted already. */
   #resume(row: IndexRow): void {
-    this.#nextId = Math.max(this.#nextId, row.id + 1);
-    const key = { file: row.file, version: row.version, size: row.size };
     const before = this.#objects.get(row.file);
+    const object = before !== undefined && before.id > row.id ? undefined : CacheObject.resume(this, row);
+    if (object === undefined) {
+      this.#index.discard(row);
+      this.tier.remove(row.id);
+      return;
+    }
     if (before !== undefined) this.remove(before);
-    const object = new CacheObject(this, row.id, key, row.chunkBytes, row);
     this.#objects.set(row.file, object);
     this.#index.resumed(object);
-    this.tier.count(object.bytes);
+  }
+
+  #find(file: string): CacheObject | undefined {
+    if (this.#index.unloaded > 0 && !this.#objects.has(file)) this.#index.find(file);
+    return this.#objects.get(file);
   }
 
   // --- Cache -----------------------------------------------------------------------------------------------------------
 
   acquire(key: ContentKey): CachedContent | undefined {
-    let object = this.#objects.get(key.file);
+    let object = this.#find(key.file);
     if (object !== undefined && (object.key.version !== key.version || object.key.size !== key.size)) {
       this.remove(object);
       object = undefined;
@@ -99,6 +124,7 @@ export class DiskCache implements Cache, ObjectHost {
       this.#objects.set(key.file, object);
     }
     object.references++;
+    object.used();
     return object;
   }
 
@@ -107,17 +133,21 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   has(key: ContentKey): boolean {
-    const object = this.#objects.get(key.file);
+    const object = this.#find(key.file);
     return object !== undefined && object.key.version === key.version && object.complete;
   }
 
   drop(file: string): void {
-    const object = this.#objects.get(file);
+    const object = this.#find(file);
     if (object !== undefined) this.remove(object);
   }
 
   resize(sizeBytes: number): void {
     this.tier.sizeBytes = sizeBytes;
+  }
+
+  setScrubRate(bytesPerSecond: number): void {
+    this.#scrubber.bytesPerSecond = bytesPerSecond;
   }
 
   snapshot(): CacheSnapshot {
@@ -127,19 +157,23 @@ export class DiskCache implements Cache, ObjectHost {
       directory: this.tier.directory,
       sizeBytes: this.tier.sizeBytes,
       usedBytes: this.tier.usedBytes,
-      objects: this.#objects.size,
+      objects: this.#objects.size + this.#index.unloaded,
       completeObjects: complete,
       hits: this.#hits,
       hitBytes: this.#hitBytes,
       misses: this.#misses,
       missBytes: this.#missBytes,
       refused: this.#refused,
+      checkedChunks: this.integrity.checkedChunks,
+      damagedChunks: this.integrity.damagedChunks,
+      scrub: this.#scrubber.snapshot(),
       health: this.tier.health,
     };
   }
 
   async shutdown(): Promise<void> {
     this.tier.close();
+    this.#scrubber.stop();
     await this.#index.shutdown();
     for (const object of [...this.#open]) if (object.uses === 0) this.#close(object);
     this.#onShutdown();
@@ -184,7 +218,12 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   written(object: CacheObject): void {
-    if (!object.dropped) this.#index.put(object);
+    if (object.bytes === 0) this.#index.delete(object);
+    else if (!object.dropped) this.#index.put(object);
+  }
+
+  touched(object: CacheObject): void {
+    if (!object.dropped) this.#index.touch(object);
   }
 
   released(object: CacheObject): void {
@@ -215,7 +254,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   broken(object: CacheObject): void {
     if (object.dropped) return;
-    this.#log.warn({ object: this.tier.path(object.id) }, 'a cached object is damaged or gone; it is fetched again');
+    this.integrity.broken({ object: this.tier.path(object.id), file: object.key.file });
     this.remove(object);
   }
 

@@ -1,18 +1,22 @@
 /**
  * Writes the index behind the objects: what changed is collected and written in batches, and objects that have come to
- * rest are synced, which is what lets them count after a machine stop.
+ * rest are synced, which is what lets them count after a machine stop. An index that turns out to be damaged is written
+ * anew from what is in memory.
  */
 import * as fs from 'node:fs';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { IndexDatabase, IndexRow } from './index-db.ts';
+import { type IndexDatabase, type IndexRow, isCorrupt } from './index-db.ts';
+import { IndexLoader, type LoaderHost } from './index-loader.ts';
 import type { CacheObject } from './object.ts';
 import type { Tier } from './tier.ts';
 
 /** A change is on its way to the index within this time. */
 const FLUSH_MS = 500;
 /** Rows a transaction: some 2 ms of the thread that serves requests. */
-const BATCH_ROWS = 400;
+const BATCH_ROWS = 200;
+/** When more is waiting than one transaction takes. */
+const NEXT_BATCH_MS = 50;
 /** How long an object must have been left alone before it is synced. */
 const REST_MS = 5000;
 const SYNC_MS = 2000;
@@ -21,54 +25,147 @@ const SYNCS_A_ROUND = 32;
 const LAST_SYNC_MS = 3000;
 
 export interface IndexWriterParts {
-  openIndex: () => IndexDatabase;
+  /** `anew`: without what is there, which is damaged. */
+  openIndex: (anew?: boolean) => IndexDatabase;
   tier: Tier;
   log: Log;
+  /** Called with every row of an earlier run. */
+  resume: (row: IndexRow) => void;
 }
 
 export class IndexWriter {
-  readonly #openIndex: () => IndexDatabase;
+  readonly #openIndex: (anew?: boolean) => IndexDatabase;
+  readonly #resume: (row: IndexRow) => void;
   readonly #tier: Tier;
   readonly #log: Log;
   #db: IndexDatabase;
   readonly #dirty = new Set<CacheObject>();
   readonly #deleted = new Set<number>();
   readonly #unsynced = new Set<CacheObject>();
-  /** Ids with a row. */
-  readonly #rows = new Set<number>();
+  /** By id: every object with a row. */
+  readonly #rows = new Map<number, CacheObject>();
+  #loader: IndexLoader;
+  readonly #loaded = Promise.withResolvers<void>();
   #flushTimer: NodeJS.Timeout | undefined;
   #syncTimer: NodeJS.Timeout | undefined;
   #syncing = false;
   #failing = false;
   #closed = false;
 
-  constructor({ openIndex, tier, log }: IndexWriterParts) {
+  constructor({ openIndex, tier, log, resume }: IndexWriterParts) {
     this.#openIndex = openIndex;
+    this.#resume = resume;
     this.#tier = tier;
     this.#log = log;
     this.#db = openIndex();
+    this.#loader = this.#load();
     this.#syncTimer = setInterval(() => void this.#syncRested(), SYNC_MS).unref();
   }
 
-  takeRows(): IndexRow[] {
-    return this.#db.takeRows();
+  /** Counts the bytes of all rows in the tier's space at once; the rows themselves come bit by bit. */
+  #load(): IndexLoader {
+    const host: LoaderHost = {
+      handled: (id) => this.#rows.has(id) || this.#deleted.has(id),
+      resume: (row) => this.#resume(row),
+      discard: (id) => this.#discard(id),
+      loaded: (damaged) => this.#hasLoaded(damaged),
+      failed: (error) => this.#rebuild(error),
+    };
+    const loader = new IndexLoader(this.#db, host);
+    this.#tier.count(loader.left.bytes);
+    loader.start();
+    return loader;
+  }
+
+  /** Rows of earlier runs that no object was made of yet. */
+  get unloaded(): number {
+    return Math.max(0, this.#loader.left.rows);
+  }
+
+  /** Resolves when every row of earlier runs is in memory or given up: what no row speaks of then is left over. */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  /** The lowest id that no row has. */
+  get firstFreeId(): number {
+    return this.#db.lastId + 1;
+  }
+
+  /** Resumes the object of a file now, when its row has not come yet. */
+  find(file: string): void {
+    this.#loader.find(file);
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Every object with a row, those of earlier runs by their ids. May change while it is gone through. */
+  objects(): IterableIterator<CacheObject> {
+    return this.#rows.values();
+  }
+
+  #hasLoaded(damaged: number): void {
+    this.#giveUpUnloaded();
+    if (damaged > 0) {
+      const fields = { tier: this.#tier.directory, rows: damaged };
+      this.#log.warn(fields, 'rows of the cache index were damaged; their files are fetched again');
+    }
+    this.#loaded.resolve();
+  }
+
+  /** Nothing more will come of the rows that were counted and not loaded. */
+  #giveUpUnloaded(): void {
+    this.#tier.free(this.#loader.giveUp());
+  }
+
+  /** A row that no object is made of. */
+  discard(row: IndexRow): void {
+    this.#discard(row.id);
+    this.#tier.free(row.bytes);
+  }
+
+  #discard(id: number): void {
+    this.#deleted.add(id);
+    this.#schedule();
   }
 
   knows(id: number): boolean {
     return this.#rows.has(id);
   }
 
+  /** Kept with the index, for who has a place to remember. */
+  note(key: string): string | undefined {
+    return this.#db.meta(key);
+  }
+
+  setNote(key: string, value: string): void {
+    try {
+      if (!this.#closed) this.#db.setMeta(key, value);
+    } catch {
+      // the next batch of rows meets the same trouble, and says so
+    }
+  }
+
   /** An object that came from a row. */
   resumed(object: CacheObject): void {
-    this.#rows.add(object.id);
+    this.#rows.set(object.id, object);
     if (!object.synced) this.#unsynced.add(object);
   }
 
   put(object: CacheObject): void {
     object.writtenAtMs = performance.now();
-    this.#rows.add(object.id);
+    this.#rows.set(object.id, object);
+    this.#deleted.delete(object.id);
     this.#dirty.add(object);
     if (!object.synced) this.#unsynced.add(object);
+    this.#schedule();
+  }
+
+  /** Writes its row again, though its file is as it was. */
+  touch(object: CacheObject): void {
+    this.#dirty.add(object);
     this.#schedule();
   }
 
@@ -80,13 +177,13 @@ export class IndexWriter {
     this.#schedule();
   }
 
-  #schedule(): void {
+  #schedule(afterMs = FLUSH_MS): void {
     if (this.#flushTimer !== undefined || this.#closed) return;
     this.#flushTimer = setTimeout(() => {
       this.#flushTimer = undefined;
-      this.#flushBatch();
-      if (this.#dirty.size > 0 || this.#deleted.size > 0) this.#schedule();
-    }, FLUSH_MS).unref();
+      const written = this.#flushBatch();
+      if (this.#dirty.size > 0 || this.#deleted.size > 0) this.#schedule(written ? NEXT_BATCH_MS : FLUSH_MS);
+    }, afterMs).unref();
   }
 
   /** Writes one batch; what could not be written stays for the next. */
@@ -103,6 +200,7 @@ export class IndexWriter {
         deleted,
       );
     } catch (error) {
+      if (isCorrupt(error) && this.#rebuild(error)) return false; // what is dirty now is more than this batch
       if (!this.#failing) {
         this.#log.error({ tier: this.#tier.directory, error: String(error) }, 'the cache index cannot be written');
       }
@@ -146,20 +244,48 @@ export class IndexWriter {
 
   /** Begins a new index where the old one has vanished with its directory. */
   reopen(): void {
-    try {
-      this.#db.close();
-    } catch {
-      // its file is gone
-    }
+    this.#closeQuietly();
+    this.#giveUpUnloaded();
     this.#dirty.clear();
     this.#deleted.clear();
     this.#unsynced.clear();
     this.#rows.clear();
     this.#db = this.#openIndex();
+    this.#loader = this.#load();
+  }
+
+  /** The index is damaged: a new one is written of what is in memory. Rows that had not been loaded are lost. */
+  #rebuild(error: unknown): boolean {
+    const lost = this.unloaded;
+    this.#closeQuietly();
+    this.#giveUpUnloaded();
+    this.#deleted.clear();
+    const fields = { tier: this.#tier.directory, reason: (error as Error).message, lost };
+    this.#log.warn(fields, 'the cache index is damaged and is begun anew');
+    try {
+      this.#db = this.#openIndex(true);
+    } catch (cause) {
+      this.#log.error({ tier: this.#tier.directory, error: String(cause) }, 'the cache index cannot be written');
+      return false;
+    }
+    this.#loader = this.#load();
+    for (const object of this.#rows.values()) this.#dirty.add(object);
+    this.#schedule();
+    return true;
+  }
+
+  #closeQuietly(): void {
+    try {
+      this.#db.close();
+    } catch {
+      // its file is gone, or damaged
+    }
   }
 
   async shutdown(): Promise<void> {
     this.#closed = true;
+    this.#loader.giveUp();
+    this.#loaded.resolve();
     clearTimeout(this.#flushTimer);
     clearInterval(this.#syncTimer);
     if (this.#unsynced.size > 0 && (await this.#syncAll())) {

@@ -1,11 +1,13 @@
 /** What an object needs of the cache it lives in. */
 import type { BufferPool } from './buffers.ts';
+import type { Integrity } from './integrity.ts';
 import type { CacheObject } from './object.ts';
 import type { Tier } from './tier.ts';
 
 export interface ObjectHost {
   readonly tier: Tier;
   readonly buffers: BufferPool;
+  readonly integrity: Integrity;
   /** Reads without waiting; a count, or a negated errno. */
   readNow(fd: number, into: Uint8Array, length: number, offset: number): number;
   hit(bytes: number): void;
@@ -14,6 +16,8 @@ export interface ObjectHost {
   touch(object: CacheObject): void;
   /** The object's row in the index has to be written. */
   written(object: CacheObject): void;
+  /** The same, of nothing but when it was used. */
+  touched(object: CacheObject): void;
   /** A reference was given back, or a fetch has ended. */
   released(object: CacheObject): void;
   /** Takes the object out of the cache; its holders keep it. */

@@ -4,6 +4,10 @@
  *   readNow   all chunks present, no waiting: copied into the reply
  *   read      missing chunks: one fetch a run, joined by whoever needs the same; answered as soon as the bytes are in hand
  *             -> then: is the source unchanged? -> written to the tier -> present
+ *   expose    all chunks present: the file itself, for the kernel
+ *
+ * What an earlier run of the daemon left is held against its checksums before its first use; a chunk that is not what it
+ * was is dropped and fetched again.
  *
  * INVARIANT: a chunk is present only after its bytes are in the tier's file. An exposed object is never written again.
  */
@@ -11,13 +15,16 @@ import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { ChunkBuffer } from './buffers.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
-import { ChunkMap } from './chunk-map.ts';
+import { ChunkChecks } from './checks.ts';
+import { Chunks, checksum } from './chunks.ts';
 import { Fetch } from './fetch.ts';
 import type { IndexRow } from './index-db.ts';
 import type { ObjectHost } from './object-host.ts';
 
 /** A file up to this size is fetched whole at its first miss: a trip costs more than its bytes. */
 const WHOLE_FILE_BYTES = 1024 * 1024;
+/** How exactly the index knows when an object was last used. */
+const USED_SECONDS = 600;
 const O_RDONLY = 0;
 const O_CLOEXEC = 0o2000000;
 
@@ -25,8 +32,7 @@ export class CacheObject implements CachedContent {
   readonly id: number;
   readonly key: ContentKey;
   readonly chunkBytes: number;
-  /** Absent once every chunk is present. */
-  #map: ChunkMap | undefined;
+  readonly chunks: Chunks;
   /** Bytes present. */
   bytes: number;
   exposed: boolean;
@@ -39,15 +45,21 @@ export class CacheObject implements CachedContent {
   hasFile: boolean;
   /** When it was last written to (monotonic ms), for the pass that syncs. */
   writtenAtMs = 0;
+  /** When it was last used as the index has it; seconds since 1970. */
+  usedAtS: number;
 
   readonly #host: ObjectHost;
   /** The tier's file; -1 when not open. Closed by the host's list of idle ones, never while `#uses` > 0. */
   fd = -1;
   uses = 0;
   #creating: Promise<number> | undefined;
-  readonly #inFlight = new Map<number, Fetch>();
+  /** By chunk; made when it is needed: there may be a million objects. */
+  #inFlight: Map<number, Fetch> | undefined;
+  /** Made when there is something to check. */
+  #checks: ChunkChecks | undefined;
 
-  constructor(host: ObjectHost, id: number, key: ContentKey, chunkBytes: number, row?: IndexRow) {
+  /** A new object, or with `row` and `chunks` one that is resumed. */
+  constructor(host: ObjectHost, id: number, key: ContentKey, chunkBytes: number, row?: IndexRow, chunks?: Chunks) {
     this.#host = host;
     this.id = id;
     this.key = key;
@@ -56,18 +68,25 @@ export class CacheObject implements CachedContent {
     this.hasFile = this.bytes > 0;
     this.exposed = row?.exposed === 1;
     this.synced = row?.synced === 1;
-    const chunks = Math.ceil(key.size / chunkBytes);
-    const complete = key.size === 0 || (row !== undefined && row.chunks === null);
-    this.#map = complete ? undefined : new ChunkMap(chunks, row?.chunks ?? undefined);
+    this.usedAtS = row?.used ?? secondsNow();
+    this.chunks = chunks ?? Chunks.none(Math.ceil(key.size / chunkBytes));
+  }
+
+  /** The object of a row; undefined when the row cannot be one. */
+  static resume(host: ObjectHost, row: IndexRow): CacheObject | undefined {
+    const { id, file, version, size, chunkBytes } = row;
+    if (!(size > 0 && chunkBytes >= 4096 && row.bytes > 0 && row.bytes <= size)) return undefined;
+    const chunks = Chunks.stored(Math.ceil(size / chunkBytes), row.chunks, row.sums);
+    return chunks && new CacheObject(host, id, { file, version, size }, chunkBytes, row, chunks);
   }
 
   get complete(): boolean {
-    return this.#map === undefined;
+    return this.chunks.complete;
   }
 
   /** Bytes are on their way to it. */
   get busy(): boolean {
-    return this.#inFlight.size > 0;
+    return this.#inFlight !== undefined;
   }
 
   row(): IndexRow {
@@ -77,11 +96,21 @@ export class CacheObject implements CachedContent {
       version: this.key.version,
       size: this.key.size,
       chunkBytes: this.chunkBytes,
-      chunks: this.#map?.bytes() ?? null,
+      chunks: this.chunks.storedMap(),
+      sums: this.chunks.storedSums(),
       bytes: this.bytes,
       exposed: this.exposed ? 1 : 0,
       synced: this.synced ? 1 : 0,
+      used: this.usedAtS,
     };
+  }
+
+  /** Somebody opened it: its row says so, to ten minutes. */
+  used(): void {
+    const now = secondsNow();
+    if (now - this.usedAtS < USED_SECONDS) return;
+    this.usedAtS = now;
+    if (this.bytes > 0) this.#host.touched(this);
   }
 
   release(): void {
@@ -94,11 +123,17 @@ export class CacheObject implements CachedContent {
   readNow(into: Uint8Array, length: number, offset: number): number {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
-    if (!this.#present(offset, end)) return -Errno.EAGAIN;
-    const fd = this.#open();
+    const first = this.#chunkOf(offset);
+    const last = this.#chunkOf(end - 1);
+    if (!this.chunks.covers(first, last)) return -Errno.EAGAIN;
+    const trusted = this.chunks.trusts(first, last);
+    // To be checked here the bytes must be whole chunks: small files always are.
+    if (!trusted && (offset !== this.start(first) || end !== this.end(last))) return -Errno.EAGAIN;
+    const fd = this.open();
     if (fd < 0) return -Errno.EAGAIN;
     const count = this.#host.readNow(fd, into, end - offset, offset);
     if (count !== end - offset) return -Errno.EAGAIN; // not in memory, or not right: `read` finds out
+    if (!trusted && !this.checks.here(into, first, last)) return -Errno.EAGAIN;
     this.#host.hit(count);
     return count;
   }
@@ -109,32 +144,51 @@ export class CacheObject implements CachedContent {
     if (this.#present(offset, end)) {
       const bytes = await this.#readTier(end - offset, offset);
       if (bytes !== undefined) return bytes;
-      this.#broken();
     }
     if (this.dropped || this.stale) return this.#readAround(end - offset, offset, source);
     return this.#readFetched(offset, end, source);
   }
 
   #present(offset: number, end: number): boolean {
-    const map = this.#map;
-    return map === undefined || map.covers(this.#chunkOf(offset), this.#chunkOf(end - 1));
+    return this.chunks.covers(this.#chunkOf(offset), this.#chunkOf(end - 1));
   }
 
   #chunkOf(offset: number): number {
     return Math.floor(offset / this.chunkBytes);
   }
 
-  /** From the tier through the pool; undefined when its file does not have what it should. */
+  /** Where a chunk begins in the file, and where it ends. */
+  start(chunk: number): number {
+    return chunk * this.chunkBytes;
+  }
+
+  end(chunk: number): number {
+    return Math.min((chunk + 1) * this.chunkBytes, this.key.size);
+  }
+
+  /**
+   * From the tier through the pool; undefined when its file does not have what it should: what it lacks is then no longer
+   * present.
+   */
   async #readTier(length: number, offset: number): Promise<ContentBytes | undefined> {
-    const fd = this.#open();
-    if (fd < 0) return undefined;
+    const first = this.#chunkOf(offset);
+    const last = this.#chunkOf(offset + length - 1);
+    const trusted = this.chunks.trusts(first, last);
+    if (!trusted && !(await this.checks.all(first, last))) return undefined;
+    const fd = this.open();
+    if (fd < 0) {
+      this.broken();
+      return undefined;
+    }
     const buffer = this.#host.buffers.take(length);
     this.uses++;
-    const count = await this.#host.tier.read(fd, buffer.bytes, length, offset);
+    let count = trusted ? -1 : this.#host.readNow(fd, buffer.bytes, length, offset); // just checked: it is in memory
+    if (count !== length) count = await this.#host.tier.read(fd, buffer.bytes, length, offset);
     this.uses--;
     if (this.dropped) this.#host.released(this); // its holders may have gone meanwhile, and left the descriptor to this read
     if (count !== length) {
       buffer.release();
+      this.broken();
       return undefined;
     }
     this.#host.hit(count);
@@ -201,10 +255,7 @@ export class CacheObject implements CachedContent {
       const next = fetches.reduce((least, one) => (one.offset > at ? Math.min(least, one.offset) : least), end);
       if (fetch === undefined) {
         const part = await this.#readTier(next - at, at);
-        if (part === undefined) {
-          this.#broken();
-          return undefined;
-        }
+        if (part === undefined) return undefined;
         result.bytes.set(part.bytes, at - offset);
         part.release?.();
         at = next;
@@ -230,15 +281,15 @@ export class CacheObject implements CachedContent {
     const last = this.#chunkOf((whole ? this.key.size : end) - 1);
     const fetches: Fetch[] = [];
     for (let chunk = first; chunk <= last; ) {
-      const under = this.#inFlight.get(chunk);
+      const under = this.#inFlight?.get(chunk);
       if (under !== undefined) {
         fetches.push(under);
         chunk = under.lastChunk + 1;
-      } else if (this.#map?.has(chunk) !== false) {
+      } else if (this.chunks.has(chunk)) {
         chunk++;
       } else {
         const from = chunk;
-        while (chunk <= last && !this.#inFlight.has(chunk) && this.#map?.has(chunk) === false) chunk++;
+        while (chunk <= last && this.#inFlight?.has(chunk) !== true && !this.chunks.has(chunk)) chunk++;
         fetches.push(this.#begin(from, chunk - 1, source));
       }
     }
@@ -260,6 +311,7 @@ export class CacheObject implements CachedContent {
       return useful;
     });
     const fetch = new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
+    this.#inFlight ??= new Map();
     for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
     void this.#finish(fetch, source, keep);
     return fetch;
@@ -275,7 +327,8 @@ export class CacheObject implements CachedContent {
     } catch (error) {
       this.#host.defect(error);
     } finally {
-      for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) this.#inFlight.delete(chunk);
+      for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) this.#inFlight?.delete(chunk);
+      if (this.#inFlight?.size === 0) this.#inFlight = undefined;
       fetch.buffer.release();
       this.#host.released(this); // its readers may have gone long since
     }
@@ -293,26 +346,31 @@ export class CacheObject implements CachedContent {
     this.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
     const fd = await this.#openOrCreate();
     let stored = Math.min(fd, 0);
-    if (stored === 0) {
-      stored = await this.#host.tier.write(fd, fetch.buffer.bytes.subarray(0, fetch.length), fetch.offset);
+    if (stored === 0 && !this.#host.tier.whole(fd, this.key.size)) {
+      stored = -Errno.EIO; // cut short by someone: this write would fill what is lost with zeros
+      this.broken();
     }
+    const bytes = fetch.buffer.bytes.subarray(0, fetch.length);
+    if (stored === 0) stored = await this.#host.tier.write(fd, bytes, fetch.offset);
     this.uses--;
-    if (stored < 0 || this.dropped || this.#map === undefined) {
+    if (stored < 0 || this.dropped) {
       this.#host.tier.free(fetch.length);
       if (this.dropped) this.#host.abandoned(this);
       return;
     }
-    for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) this.#map.set(chunk);
+    for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) {
+      const from = this.start(chunk) - fetch.offset;
+      this.chunks.put(chunk, checksum(bytes.subarray(from, this.end(chunk) - fetch.offset)));
+    }
     this.bytes += fetch.length;
     this.synced = false;
-    if (this.#map.full) this.#map = undefined;
     this.#host.written(this);
   }
 
   // --- the tier's file -------------------------------------------------------------------------------------------------
 
   /** The open file of an object that has one; a negated errno when it is not what it should be. */
-  #open(): number {
+  open(): number {
     if (this.fd >= 0) {
       this.#host.touch(this);
       return this.fd;
@@ -324,7 +382,7 @@ export class CacheObject implements CachedContent {
   }
 
   async #openOrCreate(): Promise<number> {
-    if (this.hasFile) return this.#open();
+    if (this.hasFile) return this.open();
     this.#creating ??= this.#host.tier.create(this.id, this.key.size).then((fd) => {
       this.#creating = undefined;
       this.fd = fd;
@@ -335,12 +393,20 @@ export class CacheObject implements CachedContent {
     return this.#creating;
   }
 
+  /**
+   * What the kernel reads by itself cannot be checked later. So an object of an earlier run is checked as a whole first,
+   * beside the readers, whom the daemon serves meanwhile: to wait for gigabytes would hold up the open.
+   */
   expose(): number {
     if (!this.complete || this.key.size === 0 || this.dropped) return -Errno.EAGAIN;
-    const checked = this.#open();
-    if (checked < 0) {
-      this.#broken();
-      return checked;
+    if (!this.chunks.trustsAll) {
+      this.checks.beginAll();
+      return -Errno.EAGAIN;
+    }
+    const checked = this.open();
+    if (checked < 0 || !this.#host.tier.whole(checked, this.key.size)) {
+      this.broken();
+      return checked < 0 ? checked : -Errno.EIO;
     }
     // By the descriptor that was checked, not by a name that may lead elsewhere by now.
     const fd = sys.openat.now(-100, sys.cstring(`/proc/self/fd/${checked}`), O_RDONLY | O_CLOEXEC, 0);
@@ -351,15 +417,46 @@ export class CacheObject implements CachedContent {
     return fd;
   }
 
+  get checks(): ChunkChecks {
+    this.#checks ??= new ChunkChecks(this, this.#host);
+    return this.#checks;
+  }
+
+  /** A present chunk is not what it was: it goes, and with it an exposed object as a whole, which must not be written. */
+  damaged(chunk: number): void {
+    const { integrity, tier } = this.#host;
+    integrity.damaged({ object: tier.path(this.id), file: this.key.file, chunk });
+    const length = this.end(chunk) - this.start(chunk);
+    this.chunks.lose(chunk);
+    this.bytes -= length;
+    if (this.dropped) return;
+    tier.free(length);
+    if (this.exposed) this.#giveUp();
+    else {
+      this.#host.written(this);
+      this.#host.released(this); // nothing may be left, and nobody hold it
+    }
+  }
+
   /** The source has other content now: what this object holds is right for its version, but no more can be had. */
   #changed(): void {
-    if (this.stale) return;
-    this.stale = true;
-    this.#host.remove(this);
+    if (!this.stale) this.#giveUp();
   }
 
   /** The tier's file is damaged or gone. */
-  #broken(): void {
+  broken(): void {
+    if (this.dropped) return;
     this.#host.broken(this);
+    this.stale = true;
   }
+
+  /** Out of the cache; the next open gets another object. */
+  #giveUp(): void {
+    this.stale = true;
+    this.#host.remove(this);
+  }
+}
+
+function secondsNow(): number {
+  return Math.floor(Date.now() / 1000);
 }

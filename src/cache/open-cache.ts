@@ -2,13 +2,12 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Errno } from '../sys/errno.ts';
-import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
-import { IndexDatabase } from './index-db.ts';
+import { IndexDatabase, moveAside } from './index-db.ts';
+import { takeLock } from './lock.ts';
 import { Tier } from './tier.ts';
 
 export interface CacheOptions {
@@ -22,6 +21,10 @@ export interface CacheOptions {
   chunkBytes?: number;
   /** For chunks on their way; beyond it what is read is not kept. 64 MiB unless said. */
   bufferBytes?: number;
+  /** How fast what is kept is read and checked when nobody else reads; not at all unless said. */
+  scrubBytesPerSecond?: number;
+  /** How long everybody must have been quiet for that; 2000 ms unless said. */
+  scrubQuietMs?: number;
   /** Names the store the content is of. */
   storeId: string;
   log: Log;
@@ -32,7 +35,6 @@ export interface CacheOptions {
 const CHUNK_BYTES = 256 * 1024;
 const BUFFER_BYTES = 64 * 1024 * 1024;
 const SMALLEST_BYTES = 1024 * 1024;
-const LOCK_EX_NB = 2 | 4;
 
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { log, storeId, sizeBytes, chunkBytes = CHUNK_BYTES } = options;
@@ -51,37 +53,35 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       'name a directory that can be written, with --cache DIR:SIZE, or --cache none',
     );
   }
-  const lock = takeLock(directory, options.directory);
+  const lock = lockFor(directory, options.directory);
   const tier = new Tier({ directory, sizeBytes, reserveBytes: options.reserveBytes, log });
   const indexPath = path.join(directory, 'index.sqlite');
   const cache = new DiskCache({
     tier,
-    openIndex: () => IndexDatabase.open(indexPath, storeId, log, options.bootId),
+    openIndex: (anew) => {
+      if (anew === true) moveAside(indexPath);
+      return IndexDatabase.open(indexPath, storeId, log, options.bootId);
+    },
     bufferBytes: options.bufferBytes ?? BUFFER_BYTES,
     chunkBytes,
     log,
+    scrubBytesPerSecond: options.scrubBytesPerSecond,
+    scrubQuietMs: options.scrubQuietMs,
     onShutdown: () => fs.closeSync(lock),
   });
-  void sweep(tier, cache, cache.firstNewId);
+  const { firstNewId } = cache;
+  void cache.loaded.then(() => sweep(tier, cache, firstNewId)); // not before: what has no object yet has its row
   return cache;
 }
 
-/** One daemon a directory: two would count its space and drop its objects under each other. */
-function takeLock(directory: string, named: string): number {
-  const lock = fs.openSync(path.join(directory, 'lock'), 'a+', 0o600);
-  const taken = sys.flock.now(lock, LOCK_EX_NB);
-  if (taken === 0) {
-    fs.ftruncateSync(lock, 0);
-    fs.writeSync(lock, `${process.pid}\n`);
-    return lock;
-  }
-  const holder = fs.readFileSync(lock, 'latin1').trim();
-  fs.closeSync(lock);
-  const busy = taken === -Errno.EAGAIN;
+function lockFor(directory: string, named: string): number {
+  const lock = takeLock(directory);
+  if ('fd' in lock) return lock.fd;
+  const busy = lock.failure === 'busy';
   throw new CacheError(
     busy ? 'busy' : 'directory',
     busy
-      ? `the cache directory ${named} is in use for this source by process ${holder}`
+      ? `the cache directory ${named} is in use for this source by process ${lock.holder}`
       : `the cache directory ${named} cannot be locked`,
     'give this mount a directory of its own with --cache DIR:SIZE, or unmount the other',
   );

@@ -9,6 +9,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Errno, errnoName, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
+import { O_DIRECT } from '../sys/open-flags.ts';
 import type { Log } from '../telemetry/log.ts';
 
 const O_RDWR = 2;
@@ -19,6 +20,11 @@ const RETRY_MS = 5000;
 const SPACE_CHECK_MS = 2000;
 /** Directories the objects are spread over. */
 const FAN_OUT = 256;
+
+/** Where the tier in a directory keeps an object. */
+export function objectPath(directory: string, id: number): string {
+  return path.join(directory, 'objects', (id % FAN_OUT).toString(16).padStart(2, '0'), String(id));
+}
 
 export interface TierOptions {
   directory: string;
@@ -88,7 +94,7 @@ export class Tier {
   }
 
   path(id: number): string {
-    return path.join(this.directory, 'objects', (id % FAN_OUT).toString(16).padStart(2, '0'), String(id));
+    return objectPath(this.directory, id);
   }
 
   /** Creates an object's file; a descriptor or a negated errno. */
@@ -113,15 +119,19 @@ export class Tier {
   open(id: number, size: number): number {
     const fd = sys.openat.now(-100, sys.cstring(this.path(id)), O_RDWR | O_CLOEXEC, 0);
     if (fd < 0) return fd;
-    let length = -1;
-    try {
-      length = fs.fstatSync(fd).size;
-    } catch (error) {
-      this.failed(failureOf(error), 'stat');
-    }
-    if (length === size) return fd;
+    if (this.whole(fd, size)) return fd;
     sys.close.now(fd);
     return -Errno.ENOENT;
+  }
+
+  /** Whether an open file is as long as it must be. */
+  whole(fd: number, size: number): boolean {
+    try {
+      return fs.fstatSync(fd).size === size;
+    } catch (error) {
+      this.failed(failureOf(error), 'stat');
+      return false;
+    }
   }
 
   remove(id: number): void {
@@ -148,6 +158,18 @@ export class Tier {
       done += count;
     }
     return done;
+  }
+
+  /** Opens an object's file past the page cache, for whole pages; where that cannot be, as any file. */
+  openDirect(id: number): number {
+    const name = sys.cstring(this.path(id));
+    const fd = sys.openat.now(-100, name, O_DIRECT | O_CLOEXEC, 0);
+    return fd === -Errno.EINVAL ? sys.openat.now(-100, name, O_CLOEXEC, 0) : fd;
+  }
+
+  /** Reads whole pages through the pool, up to the end of the file; a count or a negated errno. */
+  readPages(fd: number, into: Uint8Array, length: number, offset: number): Promise<number> {
+    return sys.pread.later(fd, into, length, offset);
   }
 
   /** Takes note of a failure and hands it on. A full disk is no trouble: nothing new is kept until there is space. */

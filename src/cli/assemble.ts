@@ -153,6 +153,7 @@ async function openCacheAt(place: CachePlace, request: DaemonRequest, store: Sto
       directory,
       sizeBytes: place.sizeBytes ?? halfOfWhatIsFree(directory),
       chunkBytes: request.settings['chunk-size'],
+      scrubBytesPerSecond: request.settings.scrub,
       storeId: store.id,
       log,
     });

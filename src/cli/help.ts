@@ -14,6 +14,7 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   status [MOUNTPOINT] [--json]        what is mounted, how, and whether it is healthy
   stats MOUNTPOINT [--watch] [--json] where reads are served from, who waits, what would help
   trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show FILE shows it
+  cache list|check|clear DIR          what a cache directory holds, whether it is all right; empties it
   set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...
   doctor [--json]                     what this machine offers, and what to do about what it does not
   support MOUNTPOINT [-o FILE]        a bundle for a bug report: one JSON file
@@ -48,6 +49,8 @@ async function textFor(about: string | undefined): Promise<string> {
       return (await import('./stats.ts')).help;
     case 'set':
       return (await import('./set.ts')).help;
+    case 'cache':
+      return (await import('./cache.ts')).help;
     case 'trace':
       return (await import('./trace.ts')).help;
     case 'support':
@@ -62,6 +65,7 @@ async function textFor(about: string | undefined): Promise<string> {
         'stats',
         'set',
         'trace',
+        'cache',
         'support',
         'doctor',
         'help',

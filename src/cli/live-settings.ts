@@ -24,6 +24,10 @@ const changes: Partial<Record<OptionName, Change>> = {
     ({ assembly }, settings) =>
     () =>
       assembly.overlay.change({ passthroughMinBytes: settings['passthrough-min'] }),
+  scrub:
+    ({ assembly }, { scrub }) =>
+    () =>
+      assembly.cache?.setScrubRate(scrub),
   cache: ({ assembly }, { cache: wish }) => {
     const { cache, effective } = assembly;
     const place = effective.cache;

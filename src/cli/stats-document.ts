@@ -85,13 +85,16 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
 function cacheStats({ cache }: Assembly): CacheStats {
   if (cache === undefined) {
     const nothing = { hits: 0, misses: 0, hitRatio: null, bytes: 0, sizeBytes: 0, hitBytes: 0, missBytes: 0 };
-    return { ...nothing, objects: 0, completeObjects: 0, refused: 0, health: 'none' };
+    const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
+    return { ...nothing, objects: 0, completeObjects: 0, refused: 0, ...checks, health: 'none' };
   }
+  const snapshot = cache.snapshot();
   const { hits, misses, usedBytes, sizeBytes, hitBytes, missBytes, objects, completeObjects, refused, health } =
-    cache.snapshot();
+    snapshot;
+  const { checkedChunks, damagedChunks, scrub } = snapshot;
   const hitRatio = ratio(hits, misses);
   const counts = { hits, misses, hitRatio, bytes: usedBytes, sizeBytes, hitBytes, missBytes };
-  return { ...counts, objects, completeObjects, refused, health };
+  return { ...counts, objects, completeObjects, refused, checkedChunks, damagedChunks, scrub, health };
 }
 
 /** The rows of the table of latencies by the name of their operation. */

@@ -104,7 +104,8 @@ export function cache({ cache }: StatsDocument): string {
   const full = cache.refused > 0 ? `; ${whole(cache.refused)} files did not fit` : '';
   const kept = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
   const complete = `${whole(cache.completeObjects)} of ${whole(cache.objects)} files complete`;
-  return `${ratios}; ${kept}, ${complete}${full}; ${cache.health}`;
+  const damaged = cache.damagedChunks > 0 ? `; ${whole(cache.damagedChunks)} damaged chunks fetched again` : '';
+  return `${ratios}; ${kept}, ${complete}${full}${damaged}; ${cache.health}`;
 }
 
 function store({ store }: StatsDocument): string {

@@ -150,13 +150,19 @@ function describe(status: Status): string {
   return [status.mountpoint, ...lines.map(([name, text]) => `  ${name.padEnd(10)} ${text}`)].join('\n');
 }
 
+function scrubText({ scrub, damagedChunks }: CacheStats): string {
+  if (scrub === null) return '';
+  const damaged = damagedChunks > 0 ? `${damagedChunks} damaged chunks dropped; ` : '';
+  return `${damaged}scrub ${scrub.state}, ${Math.floor(scrub.done * 100)} % of this pass; `;
+}
+
 function cacheText(place: Status['effective']['cache'], cache: CacheStats): string {
   if (place === 'none') return 'none';
   const { hits, misses, health } = cache;
   return (
     `${place.directory}: ${formatSize(cache.bytes)} of ${formatSize(cache.sizeBytes)}, ` +
     `${cache.completeObjects} of ${cache.objects} objects complete; ${hits} hits (${formatSize(cache.hitBytes)}), ` +
-    `${misses} misses (${formatSize(cache.missBytes)}); ${health}`
+    `${misses} misses (${formatSize(cache.missBytes)}); ${scrubText(cache)}${health}`
   );
 }
 

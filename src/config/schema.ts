@@ -99,6 +99,14 @@ function parseListen(value: string): ListenWish {
   return { host, port };
 }
 
+/** Bytes a second; 0: off. */
+function parseScrub(value: string): number {
+  if (value === 'off') return 0;
+  const rate = parseSize(value);
+  if (rate < 64 * KIB || rate > 64 * 1024 * MIB) throw new Error('off or a size from 64K to 64G');
+  return rate;
+}
+
 /** 0: off. */
 function parseSample(value: string): number {
   if (value === 'off') return 0;
@@ -230,6 +238,14 @@ export const settingsSchema = z.strictObject({
     value: 'SIZE',
     fallback: '256K',
     about: 'The unit in which large files are fetched and kept.',
+  }),
+  scrub: described(text(parseScrub), {
+    value: 'SIZE|off',
+    fallback: '8M',
+    live: true,
+    about:
+      'What is kept is read from its disk and held against its checksums, this many bytes a second, while nobody else reads ' +
+      'there; a pass a day at most. `off`: chunks are checked only at their first use after a start.',
   }),
   profile: described(z.enum(['none', 'training', 'serving', 'checkpointing', 'plain']), {
     value: 'training|serving|checkpointing|plain',

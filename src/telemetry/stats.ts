@@ -33,6 +33,17 @@ export interface CacheStats {
   objects: number;
   completeObjects: number;
   refused: number;
+  checkedChunks: number;
+  damagedChunks: number;
+  /** Null: there is no cache. */
+  scrub: {
+    state: string;
+    bytesPerSecond: number;
+    checkedBytes: number;
+    damagedChunks: number;
+    passes: number;
+    done: number;
+  } | null;
   /** 'ok', 'none' (there is no cache) or what is wrong. */
   health: string;
 }

@@ -244,6 +244,121 @@ for (const [name, damage] of [
   });
 }
 
+// S9.4
+test('a partly cached file that is cut short while it is open does not grow again with zeros', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  const key = { file: 'big', version: 'v', size: 3 << 20 };
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  await readRange(content, source, 0, 1 << 20);
+  const part = Buffer.alloc(1 << 20);
+  for (let i = 0; i < 500 && content.readNow(part, 1 << 20, 0) < 0; i++) await pause(5);
+  fs.truncateSync(objectFiles(directory)[0]!, 5000);
+  await readRange(content, source, 2 << 20, 1 << 20); // what is stored of this would lengthen the file
+  await pause(100);
+  assert.ok((await readRange(content, source, 0, 1 << 20)).equals(source.content.subarray(0, 1 << 20)));
+  content.release();
+  await fill(cache, key);
+  await cache.shutdown();
+});
+
+// S9.4
+test('of a large file a damaged chunk is fetched again, and nothing else', async () => {
+  const directory = temporaryDirectory();
+  const key = { file: 'big', version: 'v', size: 3 << 20 };
+  const first = await open(directory);
+  await fill(first, key);
+  await first.shutdown();
+  const fd = fs.openSync(objectFiles(directory)[0]!, 'r+');
+  fs.writeSync(fd, 'damage', 100 * CHUNK + 5);
+  fs.closeSync(fd);
+  const lines: string[] = [];
+  const log = { ...silentLog, warn: (_: object, line: string) => lines.push(line) };
+  const cache = await open(directory, { log });
+  const content = cache.acquire(key)!;
+  const source = new TrueSource(key);
+  for (let round = 0; round < 2; round++) {
+    for (let at = 0; at < key.size; at += 1 << 20) {
+      assert.ok((await readRange(content, source, at, 1 << 20)).equals(source.content.subarray(at, at + (1 << 20))));
+    }
+    await untilComplete(content);
+  }
+  assert.equal(source.bytes, CHUNK);
+  const { checkedChunks, damagedChunks, usedBytes } = cache.snapshot();
+  assert.equal(damagedChunks, 1);
+  assert.equal(usedBytes, key.size);
+  // Each chunk is checked once; those checked before the damage was found once more.
+  assert.ok(checkedChunks >= key.size / CHUNK && checkedChunks <= key.size / CHUNK + 110, `${checkedChunks} checks`);
+  assert.deepEqual(lines, ['a cached chunk is damaged; it is fetched again']);
+  content.release();
+  await cache.shutdown();
+});
+
+// S9.4
+test('what an earlier run left is checked before the kernel is given it, and the reader does not wait for that', async () => {
+  const directory = temporaryDirectory();
+  const key = { file: 'big', version: 'v', size: 3 << 20 };
+  const first = await open(directory);
+  await fill(first, key);
+  await first.shutdown();
+  const cache = await open(directory);
+  const content = cache.acquire(key)!;
+  assert.equal(content.expose(), -11, 'the daemon serves it');
+  const source = new TrueSource(key);
+  assert.ok(
+    (await readRange(content, source, 70_000, 1 << 20)).equals(source.content.subarray(70_000, 70_000 + (1 << 20))),
+  );
+  let fd = -11;
+  for (let i = 0; i < 500 && fd === -11; i++) {
+    await pause(5);
+    fd = content.expose();
+  }
+  assert.ok(fd >= 0, `${fd}`);
+  fs.closeSync(fd);
+  assert.equal(cache.snapshot().checkedChunks, key.size / CHUNK, 'each chunk once');
+  content.release();
+  await cache.shutdown();
+  const again = await open(directory);
+  const object = objectFiles(directory)[0]!;
+  const bytes = fs.readFileSync(object);
+  bytes[key.size - 1]! ^= 1;
+  fs.writeFileSync(object, bytes);
+  const damaged = again.acquire(key)!;
+  for (let i = 0; i < 500 && !damaged.stale; i++) {
+    assert.equal(damaged.expose(), -11);
+    await pause(5);
+  }
+  assert.ok(damaged.stale, 'an object the kernel may hold is replaced as a whole');
+  damaged.release();
+  await fill(again, key);
+  await again.shutdown();
+});
+
+test('a file that is asked for before its row was loaded is found by its key, and space is counted from the start', async () => {
+  const directory = temporaryDirectory();
+  const first = await open(directory);
+  const files = Array.from({ length: 40 }, (_, i) => ({ file: `f${i}`, version: 'v', size: 5000 + i }));
+  for (const key of files) await fill(first, key);
+  const { usedBytes } = first.snapshot();
+  await first.shutdown();
+  const cache = await open(directory);
+  assert.equal(cache.snapshot().usedBytes, usedBytes, 'at once');
+  assert.equal(cache.snapshot().objects, 40);
+  assert.ok(cache.has(files[39]!) && cache.has(files[0]!));
+  const next = { ...files[7]!, version: 'w' };
+  const content = cache.acquire(next)!;
+  await readRange(content, new TrueSource(next), 0, next.size);
+  await untilComplete(content);
+  content.release();
+  cache.drop('f8');
+  await cache.loaded;
+  assert.ok(cache.has(next) && !cache.has(files[7]!) && !cache.has(files[8]!) && cache.has(files[9]!));
+  assert.equal(cache.snapshot().objects, 39);
+  assert.equal(cache.snapshot().usedBytes, usedBytes - 5008);
+  await cache.shutdown();
+});
+
 // S9.2
 test('a cache directory deleted under the daemon costs no read, and is made again', async () => {
   const directory = temporaryDirectory();

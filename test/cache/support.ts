@@ -93,3 +93,9 @@ export function objectFiles(directory: string): string[] {
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** Waits until every row of earlier runs is known, and no fetch is under way. */
+export async function untilIdle(cache: Cache): Promise<void> {
+  await cache.loaded;
+  await pause(20);
+}

@@ -42,6 +42,9 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       objects: 2400,
       completeObjects: 2390,
       refused: 0,
+      checkedChunks: 40,
+      damagedChunks: 1,
+      scrub: { state: 'paused', bytesPerSecond: 8388608, checkedBytes: 1e9, damagedChunks: 1, passes: 2, done: 0.25 },
       health: 'ok',
     },
     store: {

@@ -24,6 +24,9 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       objects: 2,
       completeObjects: 1,
       refused: 0,
+      checkedChunks: 40,
+      damagedChunks: 1,
+      scrub: { state: 'paused', bytesPerSecond: 8388608, checkedBytes: 1e9, damagedChunks: 1, passes: 2, done: 0.25 },
       health: 'ok',
     },
     store: {

@@ -154,9 +154,11 @@ export const cache: readonly Micro[] = [
         id: at,
         chunkBytes: 262_144,
         chunks: null,
+        sums: 1,
         bytes: 112_640,
         exposed: 0,
         synced: 1,
+        used: 0,
       }));
       return {
         run: () => {
