@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<CommandModule>>> = {
   doctor: () => import('./cli/doctor.ts'),
   set: () => import('./cli/set.ts'),
   support: () => import('./cli/support.ts'),
+  warmup: () => import('./cli/warmup.ts'),
   trace: () => import('./cli/trace.ts'),
   help: () => import('./cli/help.ts'),
   version: () => import('./cli/help.ts'),
