@@ -109,7 +109,14 @@ function told({ job, why }: WarmupAnswer, mountpoint: string, json: boolean, sig
     console.error('interrupted; what is cached stays, and the same command goes on from there');
     return 128 + constants.signals[signal];
   }
-  return job.state === 'done' && job.files.failed === 0 ? Exit.ok : INCOMPLETE;
+  if (job.state === 'cancelled') {
+    throw new MloError(
+      'MLO_WARMUP',
+      `the daemon of ${mountpoint} has ended it`,
+      'see whether it is mounted, and begin again',
+    );
+  }
+  return job.files.failed === 0 ? Exit.ok : INCOMPLETE;
 }
 
 const meaning: Readonly<Record<string, string>> = {

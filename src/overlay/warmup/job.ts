@@ -57,7 +57,7 @@ export interface JobParts {
 
 /** The files under way for each request that may be: some wait for their turn while others are looked up. */
 const FILES_EACH = 2;
-/** Of files larger than this only so many are under way: each has pieces enough for all requests. */
+/** Of files larger than this only so many are under way: together they have pieces enough for all requests. */
 const LARGE_BYTES = 8 * 1024 * 1024;
 const LARGE_AT_ONCE = 2;
 const ERRORS_SHOWN = 10;
@@ -118,7 +118,7 @@ export class Job {
       core,
       cache,
       slots: both,
-      pieces: parallel,
+      pieces: Math.ceil(parallel / LARGE_AT_ONCE), // and others go on beside a large one that hangs
       stopped: () => this.#stopped,
       brought: (bytes) => {
         this.progress.bytes.fetched += bytes;
