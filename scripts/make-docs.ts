@@ -40,11 +40,9 @@ function configuration(): string {
   });
   const sets = Object.entries(profiles)
     .filter(([name]) => name !== 'none')
-    .map(([name, values]) => [
-      `\`${name}\``,
-      Object.entries(values)
-        .map(([option, value]) => `\`${option}=${value}\``)
-        .join(', '),
+    .flatMap(([name, { about, sets: options }]) => [
+      [`\`${name}\``, '', about],
+      ...Object.entries(options).map(([option, { value, why }]) => ['', `\`${option}=${value}\``, why]),
     ]);
   return `<!-- Made by scripts/make-docs.ts from src/config/schema.ts: change that. -->
 # Configuration
@@ -73,7 +71,9 @@ like are for mount(8) and systemd. mount(8) says \`rw\` whether you do or not, s
 
 ## Profiles
 
-${table(['profile', 'sets'], sets)}
+\`--profile NAME\` sets several options at once; each can still be given, and then wins.
+
+${table(['profile', 'sets', 'because'], sets)}
 
 ## The configuration file
 

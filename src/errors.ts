@@ -123,6 +123,16 @@ export const errorTable = {
     exit: Exit.system,
     remedy: 'see docs/TRACE.md',
   },
+  MLO_WARMUP: {
+    meaning: 'Files cannot be brought into the cache, or looked up in it.',
+    exit: Exit.system,
+    remedy: 'see ml-overlay status MOUNTPOINT for the cache and its size',
+  },
+  MLO_FULL: {
+    meaning: 'The cache takes no more, so that a warm-up could not be ended.',
+    exit: Exit.usage,
+    remedy: 'give the cache more room: ml-overlay set MOUNTPOINT cache=DIR:SIZE',
+  },
   MLO_SYSTEM: {
     meaning: 'The operating system refused something that must not fail.',
     exit: Exit.system,

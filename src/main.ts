@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<CommandModule>>> = {
   set: () => import('./cli/set.ts'),
   support: () => import('./cli/support.ts'),
   cache: () => import('./cli/cache.ts'),
+  warmup: () => import('./cli/warmup.ts'),
   trace: () => import('./cli/trace.ts'),
   help: () => import('./cli/help.ts'),
   version: () => import('./cli/help.ts'),

@@ -45,6 +45,8 @@ export interface CachedContent {
    * gets this object.
    */
   readonly stale: boolean;
+  /** What is fetched and kept as one, in bytes. */
+  readonly chunkBytes: number;
   /**
    * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
    * returns the count (short only at the end). -EAGAIN: use `read`.
@@ -52,6 +54,11 @@ export interface CachedContent {
   readNow(into: Uint8Array, length: number, offset: number): number;
   /** The bytes from the tier through the pool, or from `source` (and kept, when there is room). Concurrent misses of the same chunks are one fetch. */
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
+  /**
+   * Brings what is missing of a range, for nobody who waits for its bytes, and resolves when it is kept: the bytes that were
+   * brought. Joins what is on its way already. ESTALE: the content has changed; ENOSPC: not all of it could be kept.
+   */
+  fill(length: number, offset: number, source: ContentSource): Promise<Outcome<number>>;
   /**
    * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
    * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.
@@ -91,6 +98,8 @@ export interface Cache {
   acquire(key: ContentKey): CachedContent | undefined;
   /** Whether the object exists and is complete, without touching it. */
   has(key: ContentKey): boolean;
+  /** Bytes of the content that are present, without touching it. */
+  presentBytes(key: ContentKey): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
   /** What is kept beyond a smaller size stays; nothing new is taken. */

@@ -137,6 +137,11 @@ export class DiskCache implements Cache, ObjectHost {
     return object !== undefined && object.key.version === key.version && object.complete;
   }
 
+  presentBytes(key: ContentKey): number {
+    const object = this.#objects.get(key.file);
+    return object !== undefined && object.key.version === key.version ? object.bytes : 0;
+  }
+
   drop(file: string): void {
     const object = this.#find(file);
     if (object !== undefined) this.remove(object);

@@ -11,6 +11,8 @@ export class Fetch {
   readonly buffer: ChunkBuffer;
   /** Bytes that came (fewer than `length` when the file has become shorter), or why none did. */
   readonly arrived: Promise<Outcome<number>>;
+  /** Bytes of it that the tier has when all is done; 0: they could not be kept. Fails as `arrived`; never rejects. */
+  kept: Promise<Outcome<number>> = Promise.resolve(0);
 
   constructor(
     firstChunk: number,

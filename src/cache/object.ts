@@ -274,8 +274,22 @@ export class CacheObject implements CachedContent {
 
   // --- fetching --------------------------------------------------------------------------------------------------------
 
-  /** The fetches under way or begun now that bring every missing chunk of a range. */
-  #fetchesFor(offset: number, end: number, source: ContentSource): Fetch[] {
+  async fill(length: number, offset: number, source: ContentSource): Promise<Outcome<number>> {
+    const end = Math.min(offset + length, this.key.size);
+    if (offset >= end) return 0;
+    if (this.dropped || this.stale) return -Errno.ESTALE;
+    const fetches = this.#fetchesFor(offset, end, source, false);
+    let brought = 0;
+    for (const kept of await Promise.all(fetches.map((fetch) => fetch.kept))) {
+      if (failed(kept)) return kept;
+      brought += kept;
+    }
+    if (this.#present(offset, end)) return brought;
+    return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
+  }
+
+  /** The fetches under way or begun now that bring every missing chunk of a range. `demand`: a reader waits for them. */
+  #fetchesFor(offset: number, end: number, source: ContentSource, demand = true): Fetch[] {
     const whole = this.key.size <= WHOLE_FILE_BYTES;
     const first = whole ? 0 : this.#chunkOf(offset);
     const last = this.#chunkOf((whole ? this.key.size : end) - 1);
@@ -290,13 +304,13 @@ export class CacheObject implements CachedContent {
       } else {
         const from = chunk;
         while (chunk <= last && this.#inFlight?.has(chunk) !== true && !this.chunks.has(chunk)) chunk++;
-        fetches.push(this.#begin(from, chunk - 1, source));
+        fetches.push(this.#begin(from, chunk - 1, source, demand));
       }
     }
     return fetches;
   }
 
-  #begin(firstChunk: number, lastChunk: number, source: ContentSource): Fetch {
+  #begin(firstChunk: number, lastChunk: number, source: ContentSource, demand: boolean): Fetch {
     const offset = firstChunk * this.chunkBytes;
     const length = Math.min((lastChunk + 1) * this.chunkBytes, this.key.size) - offset;
     const keep = !this.#host.buffers.exhausted;
@@ -305,7 +319,7 @@ export class CacheObject implements CachedContent {
     const arrived = source.read(buffer.bytes, room, offset).then(async (count) => {
       if (failed(count)) return count;
       const useful = Math.min(count, length);
-      this.#host.miss(useful);
+      if (demand) this.#host.miss(useful);
       // The end of a file that has become shorter, or of one whose store lies: a file cut short is no answer.
       if (useful < length && (await source.unchanged())) return -Errno.EIO;
       return useful;
@@ -313,17 +327,17 @@ export class CacheObject implements CachedContent {
     const fetch = new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
     this.#inFlight ??= new Map();
     for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
-    void this.#finish(fetch, source, keep);
+    fetch.kept = this.#finish(fetch, source, keep);
     return fetch;
   }
 
   /** What happens to a fetch after its readers have their bytes. Never rejects. */
-  async #finish(fetch: Fetch, source: ContentSource, keep: boolean): Promise<void> {
+  async #finish(fetch: Fetch, source: ContentSource, keep: boolean): Promise<Outcome<number>> {
     try {
       const count = await fetch.arrived;
-      if (failed(count)) return;
+      if (failed(count)) return count;
       if (count < fetch.length) this.#changed();
-      else if (keep && (await this.#unchanged(source))) await this.#store(fetch);
+      else if (keep && (await this.#unchanged(source)) && (await this.#store(fetch))) return fetch.length;
     } catch (error) {
       this.#host.defect(error);
     } finally {
@@ -332,6 +346,7 @@ export class CacheObject implements CachedContent {
       fetch.buffer.release();
       this.#host.released(this); // its readers may have gone long since
     }
+    return 0;
   }
 
   async #unchanged(source: ContentSource): Promise<boolean> {
@@ -341,8 +356,9 @@ export class CacheObject implements CachedContent {
     return same && !this.dropped;
   }
 
-  async #store(fetch: Fetch): Promise<void> {
-    if (!this.#host.tier.reserve(fetch.length)) return;
+  /** Writes it to the tier; false when it cannot be kept. */
+  async #store(fetch: Fetch): Promise<boolean> {
+    if (!this.#host.tier.reserve(fetch.length)) return false;
     this.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
     const fd = await this.#openOrCreate();
     let stored = Math.min(fd, 0);
@@ -356,7 +372,7 @@ export class CacheObject implements CachedContent {
     if (stored < 0 || this.dropped) {
       this.#host.tier.free(fetch.length);
       if (this.dropped) this.#host.abandoned(this);
-      return;
+      return false;
     }
     for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) {
       const from = this.start(chunk) - fetch.offset;
@@ -365,6 +381,7 @@ export class CacheObject implements CachedContent {
     this.bytes += fetch.length;
     this.synced = false;
     this.#host.written(this);
+    return true;
   }
 
   // --- the tier's file -------------------------------------------------------------------------------------------------

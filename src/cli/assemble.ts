@@ -7,7 +7,7 @@ import type { DaemonRequest } from '../config/daemon-request.ts';
 import type { Settings } from '../config/schema.ts';
 import { MloError } from '../errors.ts';
 import { type FileSystem, Overlay, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } from '../overlay/index.ts';
-import { openPosixStore, StoreError } from '../store/posix/index.ts';
+import { laneWidth, openPosixStore, StoreError } from '../store/posix/index.ts';
 import type { SpeedClass, Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { version } from './version.ts';
@@ -38,6 +38,8 @@ export function doesWithoutOpen({ immutable, ro, transport, disable }: Settings)
 const POOLED_TTL_MS = 60_000;
 const INLINE_TTL_MS = 5_000;
 const POOLED_NEGATIVE_TTL_MS = 1_000;
+/** Of the requests that may be under way at the source; the rest is for readers. */
+const WARMUP_SHARE = 3 / 4;
 const GIB = 1024 ** 3;
 const AUTO_CACHE_MOST = 100 * GIB;
 
@@ -73,6 +75,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     pushPages: !settings.disable.includes('push-pages'),
     writeback: settings.writeback,
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
+    warmupRequests: WARMUP_SHARE * laneWidth(),
   });
   const effective: Assembly['effective'] = {
     storeSpeed: store.speed,

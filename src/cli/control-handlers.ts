@@ -12,6 +12,7 @@ import { readinessOf } from './readiness.ts';
 import { operationRows, statsDocument } from './stats-document.ts';
 import { traceControl } from './trace-control.ts';
 import { version } from './version.ts';
+import { warmupControl } from './warmup-control.ts';
 
 export interface DaemonParts {
   request: DaemonRequest;
@@ -69,6 +70,7 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
     },
     trace: (wanted) => traceControl(parts, wanted),
     set: (wanted) => changeLive(parts, wanted),
+    warmup: (wanted) => warmupControl(parts, wanted),
   };
   return handlers;
 }

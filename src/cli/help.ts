@@ -15,6 +15,7 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   stats MOUNTPOINT [--watch] [--json] where reads are served from, who waits, what would help
   trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show FILE shows it
   cache list|check|clear DIR          what a cache directory holds, whether it is all right; empties it
+  warmup PATH... [--check | --evict]  bring files below a mount into its cache; how much is there; drop it
   set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...
   doctor [--json]                     what this machine offers, and what to do about what it does not
   support MOUNTPOINT [-o FILE]        a bundle for a bug report: one JSON file
@@ -47,6 +48,8 @@ async function textFor(about: string | undefined): Promise<string> {
       return (await import('./status.ts')).help;
     case 'stats':
       return (await import('./stats.ts')).help;
+    case 'warmup':
+      return (await import('./warmup.ts')).help;
     case 'set':
       return (await import('./set.ts')).help;
     case 'cache':
@@ -63,6 +66,7 @@ async function textFor(about: string | undefined): Promise<string> {
         'umount',
         'status',
         'stats',
+        'warmup',
         'set',
         'trace',
         'cache',

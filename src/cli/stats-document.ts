@@ -34,6 +34,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     cache: cacheStats(assembly),
     store: assembly.store.counts(),
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
+    warmups: assembly.overlay.warmups.totals(),
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),
     dataSets: mostOf(seen?.dataSets ?? [], ({ opens, reads }) => opens + reads),

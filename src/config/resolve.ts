@@ -52,7 +52,7 @@ export function resolve(layers: readonly Layer[]): Resolved {
   const said = new Map<OptionName, Said>();
   for (const layer of layers) gather(said, layer);
   const profile = said.get('profile')?.values.at(-1) ?? 'none';
-  const ofProfile = Object.entries(profiles[profile] ?? {}).map(([name, value]) => ({ name, value }));
+  const ofProfile = Object.entries(profiles[profile]?.sets ?? {}).map(([name, { value }]) => ({ name, value }));
   gather(said, { origin: `profile ${profile}`, options: ofProfile });
 
   const input: Record<string, string | string[]> = {};

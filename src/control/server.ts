@@ -2,7 +2,7 @@
  * The daemon's control socket: HTTP with JSON on a Unix socket that only the daemon's user can open; and, when asked for, the
  * metrics on TCP.
  *
- *   GET /status, /stats, /metrics, /history?seconds=N, /ready      POST /unmount, /set, /trace
+ *   GET /status, /stats, /metrics, /history?seconds=N, /ready      POST /unmount, /set, /trace, /warmup
  */
 import type { AddressInfo } from 'node:net';
 import { MloError } from '../errors.ts';
@@ -29,6 +29,8 @@ export interface ControlHandlers {
   set(options: Record<string, string>): Promise<object>;
   /** Begins, ends or tells of a recording. */
   trace(request: Record<string, unknown>): Promise<object>;
+  /** Begins, feeds, ends or tells of a job that brings files into the cache. */
+  warmup(request: Record<string, unknown>): Promise<object>;
 }
 
 export interface Serving {
@@ -56,6 +58,7 @@ function routes(handlers: ControlHandlers): Routes {
     'GET /history': (query) => json(handlers.history(secondsOf(query))),
     'POST /unmount': async (_, { force }) => json(await handlers.unmount({ force: force === true })),
     'POST /trace': async (_, body) => json(await handlers.trace(body)),
+    'POST /warmup': async (_, body) => json(await handlers.warmup(body)),
     'POST /set': async (_, body) => json(await handlers.set(textsOf(body))),
   };
 }

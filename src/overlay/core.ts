@@ -10,6 +10,7 @@ import { close } from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { BackingFiles } from './backing.ts';
 import { OverlayCounters } from './counters.ts';
+import { Demand } from './demand.ts';
 import type { AttributesReply, Caller, Entry, Kernel, NodeId } from './filesystem.ts';
 import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts';
 import type { Inode } from './inode.ts';
@@ -59,6 +60,8 @@ export interface OverlayOptions {
   sampleOpens?: number;
   /** The kernel's writeback cache is on: it may read through handles opened for writing only. */
   writeback?: boolean;
+  /** Requests to the source that warming up may have under way at most; 16 unless said. */
+  warmupRequests?: number;
 }
 
 /** How long what is known of a superseded generation is believed: its holders must not have the store asked all the time. */
@@ -130,6 +133,7 @@ export class Core {
   readonly backings: BackingFiles;
   readonly sampling: Sampling;
   readonly sentBack = new SentBack();
+  readonly demand = new Demand();
   kernel: Kernel = NO_KERNEL;
   readonly pusher: PagePusher | undefined;
   readonly #writersAwaited = new Map<FileId, number>();

@@ -5,3 +5,4 @@ export { ROOT } from './filesystem.ts';
 export { Overlay } from './overlay.ts';
 export { VIRTUAL_NAME, VirtualFiles } from './virtual.ts';
 export { VirtualOverlay } from './virtual-overlay.ts';
+export type { WarmupAction, WarmupProgress } from './warmup/job.ts';

@@ -28,16 +28,23 @@ import * as names from './names.ts';
 import * as opening from './open.ts';
 import { read } from './read.ts';
 import { StandingHandles } from './standing.ts';
+import { Warmups } from './warmup/warmups.ts';
 import * as ways from './ways.ts';
 import * as writing from './write.ts';
+
+const WARMUP_REQUESTS = 16;
 
 export class Overlay implements FileSystem {
   readonly #core: Core;
   readonly #standing: StandingHandles;
+  /** What brings files into the cache before somebody reads them. */
+  readonly warmups: Warmups;
 
   constructor(options: OverlayOptions) {
     this.#core = new Core(options);
     this.#standing = new StandingHandles(this.#core);
+    const { warmupRequests = WARMUP_REQUESTS } = options;
+    this.warmups = new Warmups(this.#core, warmupRequests, (node) => this.forget(node, 1));
   }
 
   start(kernel: Kernel): void {
@@ -210,6 +217,7 @@ export class Overlay implements FileSystem {
 
   async stop(): Promise<void> {
     const core = this.#core;
+    await this.warmups.stop();
     for (const handle of core.files) ways.release(core, handle.id);
     for (const inode of core.inodes) {
       core.backings.drop(inode, core.kernel);

@@ -57,10 +57,11 @@ export async function readLater(
   const { inode } = handle;
   core.counters.readsLate++;
   const content = handle.file === undefined ? inode.content : undefined;
-  const outcome: Outcome<LateBytes> =
-    content !== undefined
-      ? await content.read(size, offset, inode.contentSource(core.store, core.sources))
-      : await readSource(core, handle, offset, size);
+  core.demand.began();
+  const outcome: Outcome<LateBytes> = await (content !== undefined
+    ? content.read(size, offset, inode.contentSource(core.store, core.sources))
+    : readSource(core, handle, offset, size)
+  ).finally(() => core.demand.ended());
   const count = failed(outcome) ? outcome : (outcome as LateBytes).bytes.length;
   if (count < 0) core.counters.readErrors++;
   else {

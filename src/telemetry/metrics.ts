@@ -154,6 +154,12 @@ export const metrics: readonly Metric[] = [
     'usedBytes / bytes; null when nothing was prefetched.',
   ),
 
+  gauge('warmups.running', 'warmups_running', '', 'Jobs of `ml-overlay warmup` that go on.'),
+  counter('warmups.jobs', 'warmups', '', 'Jobs begun.'),
+  counter('warmups.files', 'warmup_files', '', 'Files they brought into the cache.'),
+  counter('warmups.bytes', 'warmup_bytes', 'bytes', 'Of these files. None of them are misses of the cache.'),
+  counter('warmups.errors', 'warmup_errors', '', 'Files they could not bring, look up or drop.'),
+
   gauge(
     'stall.share',
     'stall_ratio',

@@ -69,6 +69,8 @@ export interface StatsDocument {
   cache: CacheStats;
   store: StoreStats;
   prefetch: { bytes: number; usedBytes: number; accuracy: number | null };
+  /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */
+  warmups: { running: number; jobs: number; files: number; bytes: number; errors: number };
   stall: AccessSnapshot['stall'];
   processes: AccessSnapshot['processes'];
   dataSets: AccessSnapshot['dataSets'];

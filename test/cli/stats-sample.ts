@@ -57,6 +57,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       byKind: { read: 2000, lookup: 1500, attributes: 821, list: 0 },
     },
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
+    warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {
       share: 0.31,
       readersShare: 0.4,

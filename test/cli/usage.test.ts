@@ -28,7 +28,7 @@ async function refused(words: string[], status: number, said: RegExp): Promise<v
 
 test('help, for everything that can be helped with', async () => {
   for (const words of [[], ['help'], ['--help'], ['-h']]) assert.match(await mlOk(words), /^Usage: ml-overlay COMMAND/);
-  for (const name of ['mount', 'umount', 'status', 'stats', 'support', 'set', 'cache', 'doctor']) {
+  for (const name of ['mount', 'umount', 'status', 'stats', 'support', 'set', 'cache', 'doctor', 'warmup']) {
     const text = await mlOk(['help', name]);
     assert.match(text, new RegExp(`^Usage: ml-overlay ${name} `));
     assert.equal(await mlOk([name, '--help']), text);
@@ -52,6 +52,10 @@ test('wrong words are usage: status 1', async () => {
   await refused(['umount'], 1, /^MLO_USAGE: /);
   await refused(['umount', '--frce', mountpoint], 1, /^MLO_USAGE: /);
   await refused(['set', mountpoint], 1, /^MLO_USAGE: /);
+  await refused(['warmup'], 1, /^MLO_USAGE: /);
+  await refused(['warmup', '--check', '--evict', mountpoint], 1, /^MLO_USAGE: .*exclude each other/);
+  await refused(['warmup', '--parallel', '0', mountpoint], 1, /^MLO_USAGE: --parallel=0/);
+  await refused(['warmup', mountpoint], 32, /^MLO_NOT_MOUNTED: no ml-overlay is mounted above /);
   await refused(['help', 'moutn'], 1, /^MLO_USAGE: .*"mount"/);
 });
 

@@ -74,6 +74,7 @@ export function handlersWith(own: Partial<ControlHandlers> = {}): ControlHandler
     unmount: async () => ({ unmounted: true }),
     set: async (options) => options,
     trace: async () => ({}),
+    warmup: async () => ({}),
     ...own,
   };
 }

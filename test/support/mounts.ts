@@ -74,6 +74,8 @@ export interface Mounted {
   pids(): number[];
   /** Those of them that serve it: they have /dev/fuse open. */
   daemons(): number[];
+  /** Of its commands: a program that is started with it belongs to the mount. */
+  readonly environment: Record<string, string>;
   /** Runs ml-overlay as the user of the mount, with its environment. */
   command(words: readonly string[], seconds: number): Promise<Finished>;
   /** Unmounts by the command line and asserts that mount and processes are gone. */
@@ -126,17 +128,18 @@ class LiveMount implements Mounted {
     this.#home = temporaryDirectory('home', user);
   }
 
-  command(words: readonly string[], seconds: number): Promise<Finished> {
-    const options: RunOptions = {
-      seconds,
-      env: {
-        PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
-        HOME: this.#home,
-        XDG_RUNTIME_DIR: this.#home,
-        XDG_CACHE_HOME: join(this.#home, 'cache'),
-        [MARK]: this.#mark,
-      },
+  get environment(): Record<string, string> {
+    return {
+      PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: this.#home,
+      XDG_RUNTIME_DIR: this.#home,
+      XDG_CACHE_HOME: join(this.#home, 'cache'),
+      [MARK]: this.#mark,
     };
+  }
+
+  command(words: readonly string[], seconds: number): Promise<Finished> {
+    const options: RunOptions = { seconds, env: this.environment };
     if (this.#user !== undefined) options.user = this.#user;
     return run(command, words, options);
   }

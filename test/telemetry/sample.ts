@@ -39,6 +39,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       byKind: { lookup: 4, read: 3 },
     },
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
+    warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {
       share: 0.31,
       readersShare: 0.4,

@@ -1,0 +1,297 @@
+/**
+ * One run over paths: bring into the cache, look what is there, or drop it. Many files are under way at once; how many
+ * requests they make together is for the slots to say.
+ */
+import type { Cache } from '../../cache/cache.ts';
+import { isDirectory, isRegular, isSymlink } from '../../store/attributes.ts';
+import { Errno, errnoName, type Failure, failed } from '../../sys/errno.ts';
+import type { Core } from '../core.ts';
+import type { NodeId } from '../filesystem.ts';
+import { type Bringing, bring, evict, isWhole, keyOf } from './file.ts';
+import type { Held } from './held.ts';
+import { Slots, type Turns } from './slots.ts';
+import { type Names, pathOf, Walk } from './walk.ts';
+
+export type WarmupAction = 'fetch' | 'check' | 'evict';
+/** running; done: everything was gone through; cancelled; full: the cache takes no more. */
+export type WarmupState = 'running' | 'done' | 'cancelled' | 'full';
+
+/** What a job has come to. Its keys are those of `warmup --json`, and stay. */
+export interface WarmupProgress {
+  id: number;
+  action: WarmupAction;
+  state: WarmupState;
+  seconds: number;
+  /** Every file below the paths has been found; `files.found` and `bytes.found` grow until then. */
+  listed: boolean;
+  files: {
+    found: number;
+    /** Gone through. */
+    done: number;
+    /** As they were met: all of it cached, a part, nothing. */
+    whole: number;
+    partly: number;
+    none: number;
+    /** Brought into the cache, or dropped from it. */
+    fetched: number;
+    evicted: number;
+    /** Open, and so not dropped. */
+    inUse: number;
+    /** Neither files nor directories; symbolic links are not followed. */
+    skipped: number;
+    failed: number;
+  };
+  /** `found`: of the files gone through. `cached`: as they were met. */
+  bytes: { found: number; cached: number; fetched: number; evicted: number };
+  /** The first ten; paths below the mountpoint in latin1, a character a byte. */
+  errors: { path: string; error: string }[];
+}
+
+export interface JobParts {
+  core: Core;
+  cache: Cache;
+  /** Shared by all jobs. */
+  slots: Slots;
+  forget: (node: NodeId) => void;
+}
+
+/** The files under way for each request that may be: some wait for their turn while others are looked up. */
+const FILES_EACH = 2;
+/** Of files larger than this only so many are under way: together they have pieces enough for all requests. */
+const LARGE_BYTES = 8 * 1024 * 1024;
+const LARGE_AT_ONCE = 2;
+const ERRORS_SHOWN = 10;
+/** How often a file that changes under our hands is looked at anew, and after what time. */
+const TRIES = 5;
+const TRY_AGAIN_MS = 50;
+/** Answers of a local source come in the same turn: after this time others have theirs. */
+const TURN_MS = 1;
+
+export class Job {
+  readonly progress: WarmupProgress;
+  readonly #parts: JobParts;
+  readonly #walk: Walk;
+  readonly #slots: Slots;
+  readonly #large = new Slots(() => LARGE_AT_ONCE);
+  readonly #bringing: Bringing;
+  readonly #filesMost: number;
+  readonly #cacheBytes: number;
+  readonly #begunMs = performance.now();
+  #turnMs = performance.now();
+  #underWay = 0;
+  #oneDone: (() => void) | undefined;
+  /** Resolves when nothing of it is under way any more. */
+  readonly ended: Promise<void>;
+
+  /** `parallel`: requests to the source at once, at most. */
+  constructor(id: number, action: WarmupAction, parallel: number, parts: JobParts) {
+    this.#parts = parts;
+    const files = { found: 0, done: 0, whole: 0, partly: 0, none: 0, fetched: 0, evicted: 0, inUse: 0 };
+    this.progress = {
+      id,
+      action,
+      state: 'running',
+      seconds: 0,
+      listed: false,
+      files: { ...files, skipped: 0, failed: 0 },
+      bytes: { found: 0, cached: 0, fetched: 0, evicted: 0 },
+      errors: [],
+    };
+    const { core, cache, slots, forget } = parts;
+    this.#slots = new Slots(() => parallel);
+    const both: Turns = { run: (bytes, work) => this.#slots.run(0, () => slots.run(bytes, work)) };
+    this.#filesMost = parallel * FILES_EACH;
+    this.#cacheBytes = action === 'fetch' ? cache.snapshot().sizeBytes : 0;
+    this.#walk = new Walk({
+      core,
+      slots: both,
+      forget,
+      trouble: (path, failure) => {
+        this.#walk.found++;
+        this.#failed(path, failure);
+      },
+      skipped: (count) => {
+        this.progress.files.skipped += count;
+      },
+    });
+    this.#bringing = {
+      core,
+      cache,
+      slots: both,
+      pieces: Math.ceil(parallel / LARGE_AT_ONCE), // and others go on beside a large one that hangs
+      stopped: () => this.#stopped,
+      brought: (bytes) => {
+        this.progress.bytes.fetched += bytes;
+      },
+    };
+    this.ended = this.#run();
+  }
+
+  get #stopped(): boolean {
+    return this.progress.state !== 'running';
+  }
+
+  /** Paths below the root, in latin1; how many of them were taken: the others are to be sent again later. */
+  add(paths: readonly string[]): number {
+    const refused = paths.findIndex((path) => this.#stopped || !this.#walk.add(path));
+    return refused < 0 ? paths.length : refused;
+  }
+
+  /** No more paths come. */
+  end(): void {
+    this.#walk.end();
+  }
+
+  /** Begins nothing more; what is under way comes to its end, and what is cached stays. */
+  cancel(): void {
+    this.#stop('cancelled');
+  }
+
+  now(): WarmupProgress {
+    const { progress } = this;
+    if (!this.#stopped) progress.seconds = this.#seconds();
+    progress.files.found = Math.max(this.#walk.found, progress.files.done);
+    progress.listed = this.#walk.finished;
+    return progress;
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#begunMs) / 1000;
+  }
+
+  #stop(state: WarmupState): void {
+    if (this.#stopped) return;
+    this.progress.seconds = this.#seconds();
+    this.progress.listed = this.#walk.finished;
+    this.progress.state = state;
+    this.#walk.stop();
+    this.#oneDone?.();
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const names = await this.#walk.next();
+      if (names !== undefined) await this.#workThrough(names);
+      else if (this.#underWay > 0) await this.#untilBelow(this.#underWay);
+      else break;
+    }
+    this.#stop('done');
+  }
+
+  async #workThrough(names: Names): Promise<void> {
+    for (const name of names.names) {
+      await this.#untilBelow(this.#filesMost);
+      if (this.#stopped) break;
+      this.#begin(names, name);
+      if (performance.now() - this.#turnMs > TURN_MS) {
+        await new Promise((resolve) => setImmediate(resolve));
+        this.#turnMs = performance.now();
+      }
+    }
+    names.directory.release();
+  }
+
+  async #untilBelow(count: number): Promise<void> {
+    while (this.#underWay >= count) {
+      await new Promise<void>((resolve) => {
+        this.#oneDone = resolve;
+      });
+    }
+  }
+
+  #begin(names: Names, name: string): void {
+    this.#underWay++;
+    names.directory.retain();
+    void this.#file(names, name).finally(() => {
+      names.directory.release();
+      this.#underWay--;
+      this.#oneDone?.();
+    });
+  }
+
+  async #file({ directory, byPath }: Names, name: string): Promise<void> {
+    const again = { left: TRIES, met: false, notKept: false };
+    for (;;) {
+      const found = await this.#walk.find(directory, name);
+      if (failed(found)) {
+        if (found === -Errno.ENOENT && !byPath)
+          this.#walk.found--; // removed since it was listed
+        else this.#failed(pathOf(directory, name), found);
+        return;
+      }
+      const held = found as Held;
+      let outcome: Failure | 0 = 0;
+      try {
+        outcome = await this.#found(held, byPath, again);
+      } finally {
+        held.release();
+      }
+      if (outcome === 0 || outcome === -Errno.ECANCELED || this.#stopped) return;
+      if (outcome === -Errno.EDQUOT || (outcome === -Errno.ENOSPC && again.notKept)) {
+        this.#stop('full');
+        return;
+      }
+      if (outcome === -Errno.ENOSPC)
+        again.notKept = true; // for a moment there were no buffers, perhaps
+      else if ((outcome !== -Errno.EAGAIN && outcome !== -Errno.ESTALE) || --again.left === 0) {
+        this.#failed(pathOf(directory, name), outcome);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
+    }
+  }
+
+  /** 0: it was dealt with. */
+  async #found(held: Held, byPath: boolean, again: { met: boolean }): Promise<Failure | 0> {
+    const { inode } = held;
+    const { mode } = inode.attributes;
+    if (isDirectory(mode)) {
+      this.#walk.enter(held.retain());
+      return 0;
+    }
+    if (!isRegular(mode)) {
+      if (byPath) return isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL;
+      this.#walk.found--;
+      this.progress.files.skipped++;
+      return 0;
+    }
+    const { core, cache } = this.#parts;
+    const { action, files, bytes } = this.progress;
+    const key = keyOf(inode);
+    const present = key.size === 0 ? 0 : cache.presentBytes(key);
+    const whole = isWhole(cache, key);
+    if (!again.met) {
+      again.met = true;
+      bytes.found += key.size;
+      bytes.cached += present;
+      files[whole ? 'whole' : present > 0 ? 'partly' : 'none']++;
+    }
+    if (action === 'fetch' && !whole) {
+      const outcome = await this.#bring(held, key.size - present);
+      if (outcome !== 0) return outcome;
+      files.fetched++;
+    } else if (action === 'evict' && present > 0) {
+      if (evict(core, cache, inode)) {
+        files.evicted++;
+        bytes.evicted += present;
+      } else files.inUse++;
+    }
+    files.done++;
+    return 0;
+  }
+
+  #bring({ inode }: Held, missing: number): Promise<Failure | 0> {
+    const { cached, fetched } = this.progress.bytes;
+    // More than the cache holds: to go on would be to push out what was just brought.
+    if (cached + fetched + missing > this.#cacheBytes) return Promise.resolve(-Errno.EDQUOT);
+    const work = (): Promise<Failure | 0> => bring(this.#bringing, inode);
+    return inode.attributes.size > LARGE_BYTES ? this.#large.run(0, work) : work();
+  }
+
+  #failed(path: string, failure: Failure): void {
+    const { files, errors } = this.progress;
+    files.failed++;
+    files.done++;
+    if (errors.length < ERRORS_SHOWN) errors.push({ path, error: errnoName(failure) });
+  }
+}
