@@ -1,13 +1,19 @@
 /**
- * The cache over one tier: which objects there are, what is admitted, and the index written behind them.
+ * The cache over one tier: which objects there are, and the index written behind them. What is let in and what goes for it
+ * is eviction/'s to say.
  *
- * First version of what is kept: fill, then keep. When there is no room nothing new is taken; nothing is evicted.
+ * INVARIANT: what is in use counts until it is free. The file of an object that is dropped loses its name at once, and its
+ * space when the last holder goes.
  */
+import type { CachePolicyName } from '../config/cache-policies.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { BufferPool } from './buffers.ts';
-import type { Cache, CachedContent, CacheSnapshot, ContentKey } from './cache.ts';
+import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader } from './cache.ts';
+import { policies } from './eviction/policies.ts';
+import { Room } from './eviction/room.ts';
+import { type PathRules, Rules } from './eviction/rules.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
 import { CacheObject } from './object.ts';
@@ -24,6 +30,10 @@ export interface DiskCacheParts {
   openIndex: () => IndexDatabase;
   bufferBytes: number;
   chunkBytes: number;
+  /** `mix` unless said. */
+  policy?: CachePolicyName | undefined;
+  /** No globs unless said. */
+  rules?: PathRules | undefined;
   log: Log;
   /** Called when all is closed. */
   onShutdown: () => void;
@@ -49,16 +59,27 @@ export class DiskCache implements Cache, ObjectHost {
   #hitBytes = 0;
   #misses = 0;
   #missBytes = 0;
-  #refused = 0;
+  /** Bytes of objects that are dropped and held. */
+  #heldBytes = 0;
+  readonly #room: Room;
 
-  constructor({ tier, openIndex, bufferBytes, chunkBytes, log, onShutdown }: DiskCacheParts) {
+  constructor({ tier, openIndex, bufferBytes, chunkBytes, policy, rules, log, onShutdown }: DiskCacheParts) {
     this.#onShutdown = onShutdown;
     this.tier = tier;
     this.buffers = new BufferPool(bufferBytes);
     this.#chunkBytes = chunkBytes;
     this.#log = log;
+    this.#room = new Room({
+      tier,
+      policy: policies[policy ?? 'mix']({ capacityBytes: () => tier.sizeBytes }),
+      rules: new Rules(rules ?? { pin: [], neverCache: [] }),
+      wholeBytes: WHOLE_BYTES,
+      chunkBytes,
+      evict: (object) => this.#evict(object),
+    });
     this.#index = new IndexWriter({ openIndex, tier, log });
     for (const row of this.#index.takeRows()) this.#resume(row);
+    if (tier.usedBytes > tier.sizeBytes) void this.#room.shrink(); // it had more room before
     tier.onReset = () => this.#reset();
   }
 
@@ -77,6 +98,7 @@ export class DiskCache implements Cache, ObjectHost {
     const before = this.#objects.get(row.file);
     if (before !== undefined) this.remove(before);
     const object = new CacheObject(this, row.id, key, row.chunkBytes, row);
+    object.item = this.#room.resumed(object);
     this.#objects.set(row.file, object);
     this.#index.resumed(object);
     this.tier.count(object.bytes);
@@ -84,26 +106,21 @@ export class DiskCache implements Cache, ObjectHost {
 
   // --- Cache -----------------------------------------------------------------------------------------------------------
 
-  acquire(key: ContentKey): CachedContent | undefined {
+  acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined {
     let object = this.#objects.get(key.file);
     if (object !== undefined && (object.key.version !== key.version || object.key.size !== key.size)) {
       this.remove(object);
       object = undefined;
     }
     if (object === undefined) {
-      if (!this.#admits(key.size)) {
-        this.#refused++;
-        return undefined;
-      }
+      const item = this.#room.admit(key, reader);
+      if (item === undefined) return undefined;
       object = new CacheObject(this, this.#nextId++, key, this.#chunkBytes);
+      object.item = item;
       this.#objects.set(key.file, object);
-    }
+    } else this.#room.accessed(object, reader);
     object.references++;
     return object;
-  }
-
-  #admits(size: number): boolean {
-    return this.tier.room(size <= WHOLE_BYTES ? size : this.#chunkBytes);
   }
 
   has(key: ContentKey): boolean {
@@ -118,6 +135,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   resize(sizeBytes: number): void {
     this.tier.sizeBytes = sizeBytes;
+    void this.#room.shrink();
   }
 
   snapshot(): CacheSnapshot {
@@ -133,7 +151,12 @@ export class DiskCache implements Cache, ObjectHost {
       hitBytes: this.#hitBytes,
       misses: this.#misses,
       missBytes: this.#missBytes,
-      refused: this.#refused,
+      refused: { ...this.#room.refused },
+      policy: this.#room.policyName,
+      evictions: this.#room.evictions,
+      evictedBytes: this.#room.evictedBytes,
+      pinnedBytes: this.#room.pinnedBytes,
+      heldBytes: this.#heldBytes,
       health: this.tier.health,
     };
   }
@@ -183,6 +206,18 @@ export class DiskCache implements Cache, ObjectHost {
     object.fd = -1;
   }
 
+  makeRoom(object: CacheObject, bytes: number): Promise<boolean> {
+    return this.#room.make(object, bytes);
+  }
+
+  kept(object: CacheObject, bytes: number): void {
+    this.#room.kept(object, bytes);
+  }
+
+  reused(object: CacheObject): void {
+    if (!object.dropped) this.#room.accessed(object, undefined);
+  }
+
   written(object: CacheObject): void {
     if (!object.dropped) this.#index.put(object);
   }
@@ -190,12 +225,18 @@ export class DiskCache implements Cache, ObjectHost {
   released(object: CacheObject): void {
     if (object.references > 0 || object.busy) return;
     if (object.dropped) {
-      if (object.uses === 0) this.#close(object);
+      this.#free(object);
     } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.get(object.key.file) === object) {
       this.#objects.delete(object.key.file); // opened, never read; or read, and nothing could be kept
       this.#close(object);
-      if (object.hasFile) this.tier.remove(object.id);
+      if (object.hasFile) void this.tier.remove(object.id);
     }
+  }
+
+  async #evict(object: CacheObject): Promise<void> {
+    object.letGo?.();
+    this.remove(object);
+    await object.unlinked;
   }
 
   remove(object: CacheObject): void {
@@ -207,10 +248,24 @@ export class DiskCache implements Cache, ObjectHost {
     this.#open.delete(object); // and is the only way to it from then on: not closed to make room for others
     object.dropped = true;
     if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
-    this.tier.free(object.bytes);
-    if (object.hasFile) this.tier.remove(object.id);
+    this.#room.removed(object);
     this.#index.delete(object);
-    if (object.references === 0 && object.uses === 0) this.#close(object);
+    this.#heldBytes += object.bytes;
+    object.unlinked = object.hasFile ? this.tier.remove(object.id) : Promise.resolve();
+    this.#free(object);
+  }
+
+  /** The space of a dropped object, once nobody holds it. */
+  #free(object: CacheObject): void {
+    if (object.references > 0 || object.uses > 0 || object.busy) return;
+    this.#close(object);
+    const { bytes } = object;
+    if (bytes === 0) return;
+    object.bytes = 0;
+    object.unlinked = object.unlinked?.then(() => {
+      this.tier.free(bytes);
+      this.#heldBytes -= bytes;
+    });
   }
 
   broken(object: CacheObject): void {
@@ -219,9 +274,9 @@ export class DiskCache implements Cache, ObjectHost {
     this.remove(object);
   }
 
-  abandoned(object: CacheObject): void {
-    this.tier.remove(object.id);
-    if (object.references === 0 && object.uses === 0) this.#close(object);
+  abandoned(object: CacheObject, bytes: number): void {
+    object.unlinked = this.tier.remove(object.id); // it may have been made after it was dropped
+    this.#heldBytes += bytes;
   }
 
   defect(error: unknown): void {

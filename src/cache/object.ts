@@ -12,6 +12,7 @@ import * as sys from '../sys/libc.ts';
 import type { ChunkBuffer } from './buffers.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkMap } from './chunk-map.ts';
+import type { ObjectItem } from './eviction/room.ts';
 import { Fetch } from './fetch.ts';
 import type { IndexRow } from './index-db.ts';
 import type { ObjectHost } from './object-host.ts';
@@ -25,6 +26,12 @@ export class CacheObject implements CachedContent {
   readonly id: number;
   readonly key: ContentKey;
   readonly chunkBytes: number;
+  /** What the policy knows it as. */
+  item!: ObjectItem;
+  /** Lets go of the one reference that only waits for the next open. */
+  letGo: (() => void) | undefined;
+  /** Resolves when its file has no name any more; set when it is dropped. */
+  unlinked: Promise<void> | undefined;
   /** Absent once every chunk is present. */
   #map: ChunkMap | undefined;
   /** Bytes present. */
@@ -70,6 +77,16 @@ export class CacheObject implements CachedContent {
     return this.#inFlight.size > 0;
   }
 
+  /** Removing it would free nothing now. */
+  get held(): boolean {
+    return this.busy || this.uses > 0 || this.references > (this.letGo === undefined ? 0 : 1);
+  }
+
+  park(letGo: (() => void) | undefined): void {
+    if (letGo === undefined && this.letGo !== undefined) this.#host.reused(this);
+    this.letGo = letGo;
+  }
+
   row(): IndexRow {
     return {
       id: this.id,
@@ -85,6 +102,7 @@ export class CacheObject implements CachedContent {
   }
 
   release(): void {
+    this.letGo = undefined; // whoever parked it has gone, or is not alone
     this.references--;
     this.#host.released(this);
   }
@@ -289,7 +307,7 @@ export class CacheObject implements CachedContent {
   }
 
   async #store(fetch: Fetch): Promise<void> {
-    if (!this.#host.tier.reserve(fetch.length)) return;
+    if (!this.#host.tier.reserve(fetch.length) && !(await this.#host.makeRoom(this, fetch.length))) return;
     this.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
     const fd = await this.#openOrCreate();
     let stored = Math.min(fd, 0);
@@ -297,13 +315,18 @@ export class CacheObject implements CachedContent {
       stored = await this.#host.tier.write(fd, fetch.buffer.bytes.subarray(0, fetch.length), fetch.offset);
     }
     this.uses--;
-    if (stored < 0 || this.dropped || this.#map === undefined) {
+    if (this.dropped) {
+      this.bytes += fetch.length; // in its file, which goes with its holders
+      this.#host.abandoned(this, fetch.length);
+      return;
+    }
+    if (stored < 0 || this.#map === undefined) {
       this.#host.tier.free(fetch.length);
-      if (this.dropped) this.#host.abandoned(this);
       return;
     }
     for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) this.#map.set(chunk);
     this.bytes += fetch.length;
+    this.#host.kept(this, fetch.length);
     this.synced = false;
     if (this.#map.full) this.#map = undefined;
     this.#host.written(this);

@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { CachePolicyName } from '../config/cache-policies.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
+import type { PathRules } from './eviction/rules.ts';
 import { IndexDatabase } from './index-db.ts';
 import { Tier } from './tier.ts';
 
@@ -22,6 +24,10 @@ export interface CacheOptions {
   chunkBytes?: number;
   /** For chunks on their way; beyond it what is read is not kept. 64 MiB unless said. */
   bufferBytes?: number;
+  /** What decides which content is kept; `mix` unless said. */
+  policy?: CachePolicyName;
+  /** Globs of what is always and what is never kept; nothing is unless said. */
+  rules?: PathRules;
   /** Names the store the content is of. */
   storeId: string;
   log: Log;
@@ -59,6 +65,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     openIndex: () => IndexDatabase.open(indexPath, storeId, log, options.bootId),
     bufferBytes: options.bufferBytes ?? BUFFER_BYTES,
     chunkBytes,
+    policy: options.policy,
+    rules: options.rules,
     log,
     onShutdown: () => fs.closeSync(lock),
   });

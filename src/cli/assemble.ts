@@ -153,6 +153,8 @@ async function openCacheAt(place: CachePlace, request: DaemonRequest, store: Sto
       directory,
       sizeBytes: place.sizeBytes ?? halfOfWhatIsFree(directory),
       chunkBytes: request.settings['chunk-size'],
+      policy: request.settings['cache-policy'],
+      rules: { pin: request.settings.pin, neverCache: request.settings['never-cache'] },
       storeId: store.id,
       log,
     });

@@ -85,13 +85,22 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
 function cacheStats({ cache }: Assembly): CacheStats {
   if (cache === undefined) {
     const nothing = { hits: 0, misses: 0, hitRatio: null, bytes: 0, sizeBytes: 0, hitBytes: 0, missBytes: 0 };
-    return { ...nothing, objects: 0, completeObjects: 0, refused: 0, health: 'none' };
+    const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
+    const evicted = { evictions: 0, evictedBytes: 0, pinnedBytes: 0, heldBytes: 0 };
+    return {
+      ...nothing,
+      objects: 0,
+      completeObjects: 0,
+      refused: 0,
+      refusedFor,
+      policy: 'none',
+      ...evicted,
+      health: 'none',
+    };
   }
-  const { hits, misses, usedBytes, sizeBytes, hitBytes, missBytes, objects, completeObjects, refused, health } =
-    cache.snapshot();
-  const hitRatio = ratio(hits, misses);
-  const counts = { hits, misses, hitRatio, bytes: usedBytes, sizeBytes, hitBytes, missBytes };
-  return { ...counts, objects, completeObjects, refused, health };
+  const { directory: _, usedBytes, refused: refusedFor, ...counts } = cache.snapshot();
+  const refused = refusedFor.noRoom + refusedFor.disk + refusedFor.neverCache;
+  return { ...counts, hitRatio: ratio(counts.hits, counts.misses), bytes: usedBytes, refused, refusedFor };
 }
 
 /** The rows of the table of latencies by the name of their operation. */

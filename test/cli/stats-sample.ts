@@ -42,6 +42,12 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       objects: 2400,
       completeObjects: 2390,
       refused: 0,
+      refusedFor: { noRoom: 0, disk: 0, neverCache: 0 },
+      policy: 'mix',
+      evictions: 0,
+      evictedBytes: 0,
+      pinnedBytes: 0,
+      heldBytes: 0,
       health: 'ok',
     },
     store: {

@@ -24,6 +24,12 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       objects: 2,
       completeObjects: 1,
       refused: 0,
+      refusedFor: { noRoom: 0, disk: 0, neverCache: 0 },
+      policy: 'mix',
+      evictions: 0,
+      evictedBytes: 0,
+      pinnedBytes: 0,
+      heldBytes: 0,
       health: 'ok',
     },
     store: {
