@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<CommandModule>>> = {
   set: () => import('./cli/set.ts'),
   support: () => import('./cli/support.ts'),
   trace: () => import('./cli/trace.ts'),
+  simulate: () => import('./cli/simulate.ts'),
   help: () => import('./cli/help.ts'),
   version: () => import('./cli/help.ts'),
   daemon: () => import('./cli/daemon.ts'),

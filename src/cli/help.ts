@@ -14,6 +14,7 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   status [MOUNTPOINT] [--json]        what is mounted, how, and whether it is healthy
   stats MOUNTPOINT [--watch] [--json] where reads are served from, who waits, what would help
   trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show FILE shows it
+  simulate --trace FILE --cache SIZE  what a cache of that size would hit, by each policy
   set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...
   doctor [--json]                     what this machine offers, and what to do about what it does not
   support MOUNTPOINT [-o FILE]        a bundle for a bug report: one JSON file
@@ -50,6 +51,8 @@ async function textFor(about: string | undefined): Promise<string> {
       return (await import('./set.ts')).help;
     case 'trace':
       return (await import('./trace.ts')).help;
+    case 'simulate':
+      return (await import('./simulate.ts')).help;
     case 'support':
       return (await import('./support.ts')).help;
     case 'doctor':
@@ -62,6 +65,7 @@ async function textFor(about: string | undefined): Promise<string> {
         'stats',
         'set',
         'trace',
+        'simulate',
         'support',
         'doctor',
         'help',

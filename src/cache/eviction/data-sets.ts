@@ -29,7 +29,7 @@ const IDLE_SHARE = 1 / 16;
 const IDLE_AGAIN = 1.5;
 /** What was kept by an earlier daemon and not asked for since, in ms. */
 const UNCLAIMED_IDLE_MS = 60_000;
-/** An item that was not read for so many passes of its set does not belong to it any more. */
+/** An item that was not read while its set was read so many times over does not belong to it any more. */
 const STALE_PASSES = 3;
 /** Sets looked at for one victim, where there are very many. */
 export const SETS_LOOKED_AT = 64;
@@ -68,8 +68,9 @@ export class DataSet {
     return quietMs > Math.max(this.#spanMs * IDLE_SHARE, this.pauseMs * IDLE_AGAIN);
   }
 
-  stale(item: Item, nowMs: number): boolean {
-    return this.inEpochs && this.passMs > 0 && nowMs - item.lastMs > STALE_PASSES * this.passMs + IDLE_LEAST_MS;
+  /** Counted in reads, not in time: a pass over a set that is only getting known takes longer than those before. */
+  stale(item: Item): boolean {
+    return this.inEpochs && this.clock - item.clock > STALE_PASSES * this.seen;
   }
 
   /** A pass, or what there was of the first so far. */

@@ -83,7 +83,7 @@ export class EpochKeep implements EvictionPolicy {
     const { pool } = active[Math.floor(this.random() * active.length)]!;
     for (let tries = 0; tries < STALE_SAMPLE; tries++) {
       const some = pool.any(this.random);
-      if (some !== undefined && some !== candidate && !some.held && some.set?.stale(some, nowMs)) return some;
+      if (some !== undefined && some !== candidate && !some.held && some.set?.stale(some)) return some;
     }
     return undefined;
   }

@@ -4,7 +4,8 @@
  */
 import type { Item } from './policy.ts';
 
-const BUCKET = 8;
+/** A cache line of ids. */
+const BUCKET = 16;
 const FIRST = 1 << 14;
 const MOST = 1 << 20;
 

@@ -53,8 +53,8 @@ export class Mix extends EpochKeep implements EvictionPolicy {
   override victim(candidate: Item | undefined, nowMs: number): Item | undefined {
     const released = this.released(candidate, nowMs);
     if (released !== undefined) return released;
-    if (candidate === undefined) return this.#least(undefined, undefined, nowMs).item ?? this.anyOf(undefined);
-    const worth = this.#worth(candidate, nowMs);
+    if (candidate === undefined) return this.#least(undefined, undefined).item ?? this.anyOf(undefined);
+    const worth = this.#worth(candidate);
     if (worth === 0) return undefined;
     const { set } = candidate;
     // What nobody has read twice is worth nothing yet.
@@ -65,7 +65,7 @@ export class Mix extends EpochKeep implements EvictionPolicy {
       const larger = this.#largerThan(set, candidate)?.pool.lastFree(candidate);
       if (larger !== undefined) return larger;
     }
-    const least = this.#least(candidate, set?.inEpochs ? set : undefined, nowMs);
+    const least = this.#least(candidate, set?.inEpochs ? set : undefined);
     return least.worth < worth ? least.item : undefined;
   }
 
@@ -78,14 +78,14 @@ export class Mix extends EpochKeep implements EvictionPolicy {
   }
 
   /** `inEpochs`: the candidate's set; then nothing of other such sets: they share alike. */
-  #least(candidate: Item | undefined, inEpochs: DataSet | undefined, nowMs: number): { item?: Item; worth: number } {
+  #least(candidate: Item | undefined, inEpochs: DataSet | undefined): { item?: Item; worth: number } {
     let item: Item | undefined;
     let worth = Number.POSITIVE_INFINITY;
     for (let tries = 0; tries < SAMPLE; tries++) {
       const some = this.#all.any(this.random);
       if (some === undefined) break;
       if (some === candidate || some.held || (inEpochs !== undefined && some.set?.inEpochs)) continue;
-      const its = this.#worth(some, nowMs);
+      const its = this.#worth(some);
       if (its >= worth) continue;
       item = some;
       worth = its;
@@ -93,11 +93,11 @@ export class Mix extends EpochKeep implements EvictionPolicy {
     return item === undefined ? { worth } : { item, worth };
   }
 
-  #worth(item: Item, nowMs: number): number {
+  #worth(item: Item): number {
     const { set } = item;
     if (set === undefined || !set.proven) return 0;
     if (!set.inEpochs) return ((this.#uses(item) * Math.LN2) / this.#halfLife) * savedPerByte(item);
-    return set.stale(item, nowMs) && item.resident ? 0 : savedPerByte(item) / set.passTicks;
+    return item.resident && set.stale(item) ? 0 : savedPerByte(item) / set.passTicks;
   }
 
   /** Reads again, fading. */
