@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<CommandModule>>> = {
   cache: () => import('./cli/cache.ts'),
   warmup: () => import('./cli/warmup.ts'),
   trace: () => import('./cli/trace.ts'),
+  simulate: () => import('./cli/simulate.ts'),
   help: () => import('./cli/help.ts'),
   version: () => import('./cli/help.ts'),
   daemon: () => import('./cli/daemon.ts'),

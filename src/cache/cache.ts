@@ -5,6 +5,7 @@
  * Knows no store and no FUSE: bytes come from a `ContentSource` the caller passes in, versions are opaque strings.
  */
 import type { Outcome } from '../sys/errno.ts';
+import type { Refusals } from './eviction/room.ts';
 import type { ScrubSnapshot } from './scrub.ts';
 
 export interface ContentKey {
@@ -14,6 +15,12 @@ export interface ContentKey {
   version: string;
   /** Bytes. */
   size: number;
+}
+
+/** Who opens a file, as far as that matters for what is kept. */
+export interface ContentReader {
+  /** Of the file, below the source, as a byte string: files of a directory are kept or removed alike. Not cheap. */
+  path(): string;
 }
 
 /** Where a miss is read from. One source reads one version of one file. */
@@ -64,6 +71,11 @@ export interface CachedContent {
    * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.
    */
   expose(): number;
+  /**
+   * Whoever holds it only to serve the next open by it says how it is let go: called when its space is wanted. Undefined:
+   * it is in use again, which counts as opened once more.
+   */
+  park(letGo: (() => void) | undefined): void;
   release(): void;
 }
 
@@ -79,8 +91,15 @@ export interface CacheSnapshot {
   hitBytes: number;
   misses: number;
   missBytes: number;
-  /** Objects not taken because the cache was full. */
-  refused: number;
+  /** Content not taken, by why. */
+  refused: Refusals;
+  /** What decides, and what it removed to make room. */
+  policy: string;
+  evictions: number;
+  evictedBytes: number;
+  pinnedBytes: number;
+  /** Of what is in use: bytes of objects that are out of the cache, and that somebody still reads. */
+  heldBytes: number;
   /** Chunks of earlier runs that were held against their checksums, and those that were found damaged. */
   checkedChunks: number;
   damagedChunks: number;
@@ -93,16 +112,16 @@ export interface CacheSnapshot {
 export interface Cache {
   /**
    * The object of this content, made when there is none. Objects of the same file with another version are dropped.
-   * Undefined: the content is not cached and will not be (no room, tier unhealthy, too large): read the source.
+   * Undefined: the content is not cached and will not be (no room, tier unhealthy, a rule): read the source.
    */
-  acquire(key: ContentKey): CachedContent | undefined;
+  acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined;
   /** Whether the object exists and is complete, without touching it. */
   has(key: ContentKey): boolean;
   /** Bytes of the content that are present, without touching it. */
   presentBytes(key: ContentKey): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
-  /** What is kept beyond a smaller size stays; nothing new is taken. */
+  /** Of what is kept beyond a smaller size, what is worth least goes, in the background. */
   resize(sizeBytes: number): void;
   /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */
   setScrubRate(bytesPerSecond: number): void;

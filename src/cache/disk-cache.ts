@@ -1,13 +1,19 @@
 /**
- * The cache over one tier: which objects there are, what is admitted, and the index written behind them.
+ * The cache over one tier: which objects there are, and the index written behind them. What is let in and what goes for it
+ * is eviction/'s to say.
  *
- * First version of what is kept: fill, then keep. When there is no room nothing new is taken; nothing is evicted.
+ * INVARIANT: what is in use counts until it is free. The file of an object that is dropped loses its name at once, and its
+ * space when the last holder goes.
  */
+import type { CachePolicyName } from '../config/cache-policies.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { BufferPool } from './buffers.ts';
-import type { Cache, CachedContent, CacheSnapshot, ContentKey } from './cache.ts';
+import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader } from './cache.ts';
+import { policies } from './eviction/policies.ts';
+import { Room } from './eviction/room.ts';
+import { type PathRules, Rules } from './eviction/rules.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
 import { Integrity } from './integrity.ts';
@@ -26,6 +32,10 @@ export interface DiskCacheParts {
   openIndex: (anew?: boolean) => IndexDatabase;
   bufferBytes: number;
   chunkBytes: number;
+  /** `mix` unless said. */
+  policy?: CachePolicyName | undefined;
+  /** No globs unless said. */
+  rules?: PathRules | undefined;
   log: Log;
   /** 0, or not said: nothing is scrubbed. */
   scrubBytesPerSecond?: number | undefined;
@@ -56,18 +66,29 @@ export class DiskCache implements Cache, ObjectHost {
   #hitBytes = 0;
   #misses = 0;
   #missBytes = 0;
-  #refused = 0;
+  /** Bytes of objects that are dropped and held. */
+  #heldBytes = 0;
+  readonly #room: Room;
 
   constructor(parts: DiskCacheParts) {
-    const { tier, openIndex, bufferBytes, chunkBytes, log, onShutdown } = parts;
+    const { tier, openIndex, bufferBytes, chunkBytes, policy, rules, log, onShutdown } = parts;
     this.#onShutdown = onShutdown;
     this.tier = tier;
     this.buffers = new BufferPool(bufferBytes);
     this.#chunkBytes = chunkBytes;
     this.#log = log;
     this.integrity = new Integrity(log);
+    this.#room = new Room({
+      tier,
+      policy: policies[policy ?? 'mix']({ capacityBytes: () => tier.sizeBytes }),
+      rules: new Rules(rules ?? { pin: [], neverCache: [] }),
+      wholeBytes: WHOLE_BYTES,
+      chunkBytes,
+      evict: (object) => this.#evict(object),
+    });
     this.#index = new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) });
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
+    if (tier.usedBytes > tier.sizeBytes) void this.loaded.then(() => this.#room.shrink()); // it had more room before
     tier.onReset = () => this.#reset();
     const { scrubBytesPerSecond = 0, scrubQuietMs: quietMs } = parts;
     const scrub = { host: this, index: this.#index, reads: () => this.#hits + this.#misses };
@@ -94,10 +115,11 @@ export class DiskCache implements Cache, ObjectHost {
     const object = before !== undefined && before.id > row.id ? undefined : CacheObject.resume(this, row);
     if (object === undefined) {
       this.#index.discard(row);
-      this.tier.remove(row.id);
+      void this.tier.remove(row.id);
       return;
     }
     if (before !== undefined) this.remove(before);
+    object.item = this.#room.resumed(object);
     this.#objects.set(row.file, object);
     this.#index.resumed(object);
   }
@@ -109,27 +131,22 @@ export class DiskCache implements Cache, ObjectHost {
 
   // --- Cache -----------------------------------------------------------------------------------------------------------
 
-  acquire(key: ContentKey): CachedContent | undefined {
+  acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined {
     let object = this.#find(key.file);
     if (object !== undefined && (object.key.version !== key.version || object.key.size !== key.size)) {
       this.remove(object);
       object = undefined;
     }
     if (object === undefined) {
-      if (!this.#admits(key.size)) {
-        this.#refused++;
-        return undefined;
-      }
+      const item = this.#room.admit(key, reader);
+      if (item === undefined) return undefined;
       object = new CacheObject(this, this.#nextId++, key, this.#chunkBytes);
+      object.item = item;
       this.#objects.set(key.file, object);
-    }
+    } else this.#room.accessed(object, reader);
     object.references++;
     object.used();
     return object;
-  }
-
-  #admits(size: number): boolean {
-    return this.tier.room(size <= WHOLE_BYTES ? size : this.#chunkBytes);
   }
 
   has(key: ContentKey): boolean {
@@ -149,6 +166,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   resize(sizeBytes: number): void {
     this.tier.sizeBytes = sizeBytes;
+    void this.#room.shrink();
   }
 
   setScrubRate(bytesPerSecond: number): void {
@@ -168,7 +186,12 @@ export class DiskCache implements Cache, ObjectHost {
       hitBytes: this.#hitBytes,
       misses: this.#misses,
       missBytes: this.#missBytes,
-      refused: this.#refused,
+      refused: { ...this.#room.refused },
+      policy: this.#room.policyName,
+      evictions: this.#room.evictions,
+      evictedBytes: this.#room.evictedBytes,
+      pinnedBytes: this.#room.pinnedBytes,
+      heldBytes: this.#heldBytes,
       checkedChunks: this.integrity.checkedChunks,
       damagedChunks: this.integrity.damagedChunks,
       scrub: this.#scrubber.snapshot(),
@@ -222,6 +245,23 @@ export class DiskCache implements Cache, ObjectHost {
     object.fd = -1;
   }
 
+  makeRoom(object: CacheObject, bytes: number): Promise<boolean> {
+    return this.#room.make(object, bytes);
+  }
+
+  kept(object: CacheObject, bytes: number): void {
+    this.#room.kept(object, bytes);
+  }
+
+  lost(object: CacheObject, bytes: number): void {
+    this.tier.free(bytes);
+    this.#room.lost(object, bytes);
+  }
+
+  reused(object: CacheObject): void {
+    if (!object.dropped) this.#room.accessed(object, undefined);
+  }
+
   written(object: CacheObject): void {
     if (object.bytes === 0) this.#index.delete(object);
     else if (!object.dropped) this.#index.put(object);
@@ -234,12 +274,19 @@ export class DiskCache implements Cache, ObjectHost {
   released(object: CacheObject): void {
     if (object.references > 0 || object.busy) return;
     if (object.dropped) {
-      if (object.uses === 0) this.#close(object);
+      this.#free(object);
     } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.get(object.key.file) === object) {
-      this.#objects.delete(object.key.file); // opened, never read; or read, and nothing could be kept
+      this.#objects.delete(object.key.file); // opened, never read; nothing could be kept of it; or all of it was damaged
+      this.#room.removed(object);
       this.#close(object);
-      if (object.hasFile) this.tier.remove(object.id);
+      if (object.hasFile) void this.tier.remove(object.id);
     }
+  }
+
+  async #evict(object: CacheObject): Promise<void> {
+    object.letGo?.();
+    this.remove(object);
+    await object.unlinked;
   }
 
   remove(object: CacheObject): void {
@@ -251,10 +298,24 @@ export class DiskCache implements Cache, ObjectHost {
     this.#open.delete(object); // and is the only way to it from then on: not closed to make room for others
     object.dropped = true;
     if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
-    this.tier.free(object.bytes);
-    if (object.hasFile) this.tier.remove(object.id);
+    this.#room.removed(object);
     this.#index.delete(object);
-    if (object.references === 0 && object.uses === 0) this.#close(object);
+    this.#heldBytes += object.bytes;
+    object.unlinked = object.hasFile ? this.tier.remove(object.id) : Promise.resolve();
+    this.#free(object);
+  }
+
+  /** The space of a dropped object, once nobody holds it. */
+  #free(object: CacheObject): void {
+    if (object.references > 0 || object.uses > 0 || object.busy) return;
+    this.#close(object);
+    const { bytes } = object;
+    if (bytes === 0) return;
+    object.bytes = 0;
+    object.unlinked = object.unlinked?.then(() => {
+      this.tier.free(bytes);
+      this.#heldBytes -= bytes;
+    });
   }
 
   broken(object: CacheObject): void {
@@ -263,9 +324,9 @@ export class DiskCache implements Cache, ObjectHost {
     this.remove(object);
   }
 
-  abandoned(object: CacheObject): void {
-    this.tier.remove(object.id);
-    if (object.references === 0 && object.uses === 0) this.#close(object);
+  abandoned(object: CacheObject, bytes: number): void {
+    object.unlinked = this.tier.remove(object.id); // it may have been made after it was dropped
+    this.#heldBytes += bytes;
   }
 
   defect(error: unknown): void {

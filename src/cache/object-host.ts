@@ -14,6 +14,14 @@ export interface ObjectHost {
   miss(bytes: number): void;
   /** The object's descriptor was used just now. */
   touch(object: CacheObject): void;
+  /** Reserves bytes of the tier for it, by removing others where need be; false: it is not to be kept. */
+  makeRoom(object: CacheObject, bytes: number): Promise<boolean>;
+  /** Bytes of it are kept. */
+  kept(object: CacheObject, bytes: number): void;
+  /** Bytes of it are not what they were, and do not count any more. */
+  lost(object: CacheObject, bytes: number): void;
+  /** It was parked, and is in use again. */
+  reused(object: CacheObject): void;
   /** The object's row in the index has to be written. */
   written(object: CacheObject): void;
   /** The same, of nothing but when it was used. */
@@ -22,8 +30,8 @@ export interface ObjectHost {
   released(object: CacheObject): void;
   /** Takes the object out of the cache; its holders keep it. */
   remove(object: CacheObject): void;
-  /** A write ended after the object was taken out: what it left is cleared. */
-  abandoned(object: CacheObject): void;
+  /** A write of so many bytes ended after the object was taken out: what it left is cleared when its holders go. */
+  abandoned(object: CacheObject, bytes: number): void;
   /** Its file is damaged or gone: drops it and says so. */
   broken(object: CacheObject): void;
   defect(error: unknown): void;

@@ -17,6 +17,7 @@ import type { ChunkBuffer } from './buffers.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
 import { Chunks, checksum } from './chunks.ts';
+import type { ObjectItem } from './eviction/room.ts';
 import { Fetch } from './fetch.ts';
 import type { IndexRow } from './index-db.ts';
 import type { ObjectHost } from './object-host.ts';
@@ -33,6 +34,12 @@ export class CacheObject implements CachedContent {
   readonly key: ContentKey;
   readonly chunkBytes: number;
   readonly chunks: Chunks;
+  /** What the policy knows it as. */
+  item!: ObjectItem;
+  /** Lets go of the one reference that only waits for the next open. */
+  letGo: (() => void) | undefined;
+  /** Resolves when its file has no name any more; set when it is dropped. */
+  unlinked: Promise<void> | undefined;
   /** Bytes present. */
   bytes: number;
   exposed: boolean;
@@ -89,6 +96,16 @@ export class CacheObject implements CachedContent {
     return this.#inFlight !== undefined;
   }
 
+  /** Removing it would free nothing now. */
+  get held(): boolean {
+    return this.busy || this.uses > 0 || this.references > (this.letGo === undefined ? 0 : 1);
+  }
+
+  park(letGo: (() => void) | undefined): void {
+    if (letGo === undefined && this.letGo !== undefined) this.#host.reused(this);
+    this.letGo = letGo;
+  }
+
   row(): IndexRow {
     return {
       id: this.id,
@@ -114,6 +131,7 @@ export class CacheObject implements CachedContent {
   }
 
   release(): void {
+    this.letGo = undefined; // whoever parked it has gone, or is not alone
     this.references--;
     this.#host.released(this);
   }
@@ -358,7 +376,7 @@ export class CacheObject implements CachedContent {
 
   /** Writes it to the tier; false when it cannot be kept. */
   async #store(fetch: Fetch): Promise<boolean> {
-    if (!this.#host.tier.reserve(fetch.length)) return false;
+    if (!this.#host.tier.reserve(fetch.length) && !(await this.#host.makeRoom(this, fetch.length))) return false;
     this.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
     const fd = await this.#openOrCreate();
     let stored = Math.min(fd, 0);
@@ -369,9 +387,13 @@ export class CacheObject implements CachedContent {
     const bytes = fetch.buffer.bytes.subarray(0, fetch.length);
     if (stored === 0) stored = await this.#host.tier.write(fd, bytes, fetch.offset);
     this.uses--;
-    if (stored < 0 || this.dropped) {
+    if (this.dropped) {
+      this.bytes += fetch.length; // in its file, which goes with its holders
+      this.#host.abandoned(this, fetch.length);
+      return false;
+    }
+    if (stored < 0) {
       this.#host.tier.free(fetch.length);
-      if (this.dropped) this.#host.abandoned(this);
       return false;
     }
     for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) {
@@ -379,6 +401,7 @@ export class CacheObject implements CachedContent {
       this.chunks.put(chunk, checksum(bytes.subarray(from, this.end(chunk) - fetch.offset)));
     }
     this.bytes += fetch.length;
+    this.#host.kept(this, fetch.length);
     this.synced = false;
     this.#host.written(this);
     return true;
@@ -445,9 +468,9 @@ export class CacheObject implements CachedContent {
     integrity.damaged({ object: tier.path(this.id), file: this.key.file, chunk });
     const length = this.end(chunk) - this.start(chunk);
     this.chunks.lose(chunk);
+    if (this.dropped) return; // its space is free when its holders go
     this.bytes -= length;
-    if (this.dropped) return;
-    tier.free(length);
+    this.#host.lost(this, length);
     if (this.exposed) this.#giveUp();
     else {
       this.#host.written(this);

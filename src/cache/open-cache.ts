@@ -2,10 +2,12 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import type { CachePolicyName } from '../config/cache-policies.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
+import type { PathRules } from './eviction/rules.ts';
 import { IndexDatabase, moveAside } from './index-db.ts';
 import { takeLock } from './lock.ts';
 import { Tier } from './tier.ts';
@@ -25,6 +27,10 @@ export interface CacheOptions {
   scrubBytesPerSecond?: number;
   /** How long everybody must have been quiet for that; 2000 ms unless said. */
   scrubQuietMs?: number;
+  /** What decides which content is kept; `mix` unless said. */
+  policy?: CachePolicyName;
+  /** Globs of what is always and what is never kept; nothing is unless said. */
+  rules?: PathRules;
   /** Names the store the content is of. */
   storeId: string;
   log: Log;
@@ -64,6 +70,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     },
     bufferBytes: options.bufferBytes ?? BUFFER_BYTES,
     chunkBytes,
+    policy: options.policy,
+    rules: options.rules,
     log,
     scrubBytesPerSecond: options.scrubBytesPerSecond,
     scrubQuietMs: options.scrubQuietMs,

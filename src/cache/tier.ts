@@ -83,6 +83,11 @@ export class Tier {
     return this.healthy && !this.#full && this.#usedBytes + bytes <= this.sizeBytes && this.#freeBytes >= bytes;
   }
 
+  /** Removing something would make room. */
+  get takesMore(): boolean {
+    return this.healthy && !this.#full;
+  }
+
   /** Counts what a resumed object holds. */
   count(bytes: number): void {
     this.#usedBytes += bytes;
@@ -111,7 +116,7 @@ export class Tier {
     const sized = await sys.ftruncate.later(fd, size);
     if (sized === 0) return fd;
     sys.close.now(fd);
-    this.remove(id); // left there it would take space, and the next try for it would meet EEXIST
+    await this.remove(id); // left there it would take space, and the next try for it would meet EEXIST
     return this.failed(sized, 'truncate');
   }
 
@@ -134,8 +139,9 @@ export class Tier {
     }
   }
 
-  remove(id: number): void {
-    fs.unlink(this.path(id), () => {}); // gone already: as good
+  /** Resolves when the name is gone; the space is, when nobody has the file open any more. */
+  remove(id: number): Promise<void> {
+    return new Promise((resolve) => fs.unlink(this.path(id), () => resolve())); // gone already: as good
   }
 
   /** Writes all of `data`; 0 or a negated errno, which has been taken note of. */

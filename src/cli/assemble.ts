@@ -157,6 +157,8 @@ async function openCacheAt(place: CachePlace, request: DaemonRequest, store: Sto
       sizeBytes: place.sizeBytes ?? halfOfWhatIsFree(directory),
       chunkBytes: request.settings['chunk-size'],
       scrubBytesPerSecond: request.settings.scrub,
+      policy: request.settings['cache-policy'],
+      rules: { pin: request.settings.pin, neverCache: request.settings['never-cache'] },
       storeId: store.id,
       log,
     });

@@ -16,6 +16,7 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show FILE shows it
   cache list|check|clear DIR          what a cache directory holds, whether it is all right; empties it
   warmup PATH... [--check | --evict]  bring files below a mount into its cache; how much is there; drop it
+  simulate --trace FILE --cache SIZE  what a cache of that size would hit, by each policy
   set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...
   doctor [--json]                     what this machine offers, and what to do about what it does not
   support MOUNTPOINT [-o FILE]        a bundle for a bug report: one JSON file
@@ -56,6 +57,8 @@ async function textFor(about: string | undefined): Promise<string> {
       return (await import('./cache.ts')).help;
     case 'trace':
       return (await import('./trace.ts')).help;
+    case 'simulate':
+      return (await import('./simulate.ts')).help;
     case 'support':
       return (await import('./support.ts')).help;
     case 'doctor':
@@ -70,6 +73,7 @@ async function textFor(about: string | undefined): Promise<string> {
         'set',
         'trace',
         'cache',
+        'simulate',
         'support',
         'doctor',
         'help',

@@ -86,16 +86,15 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
 function cacheStats({ cache }: Assembly): CacheStats {
   if (cache === undefined) {
     const nothing = { hits: 0, misses: 0, hitRatio: null, bytes: 0, sizeBytes: 0, hitBytes: 0, missBytes: 0 };
+    const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
+    const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, heldBytes: 0 };
     const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
-    return { ...nothing, objects: 0, completeObjects: 0, refused: 0, ...checks, health: 'none' };
+    const none = { objects: 0, completeObjects: 0, refused: 0, refusedFor, health: 'none' };
+    return { ...nothing, ...none, ...evicted, ...checks };
   }
-  const snapshot = cache.snapshot();
-  const { hits, misses, usedBytes, sizeBytes, hitBytes, missBytes, objects, completeObjects, refused, health } =
-    snapshot;
-  const { checkedChunks, damagedChunks, scrub } = snapshot;
-  const hitRatio = ratio(hits, misses);
-  const counts = { hits, misses, hitRatio, bytes: usedBytes, sizeBytes, hitBytes, missBytes };
-  return { ...counts, objects, completeObjects, refused, checkedChunks, damagedChunks, scrub, health };
+  const { directory: _, usedBytes, refused: refusedFor, ...counts } = cache.snapshot();
+  const refused = refusedFor.noRoom + refusedFor.disk + refusedFor.neverCache;
+  return { ...counts, hitRatio: ratio(counts.hits, counts.misses), bytes: usedBytes, refused, refusedFor };
 }
 
 /** The rows of the table of latencies by the name of their operation. */

@@ -101,11 +101,16 @@ export function cache({ cache }: StatsDocument): string {
     hitRatio === null
       ? 'nothing was asked of it'
       : `${percent(hitRatio)} of ${whole(hits + misses)} reads hit (${percent(ratio(hitBytes, missBytes))} of bytes)`;
-  const full = cache.refused > 0 ? `; ${whole(cache.refused)} files did not fit` : '';
+  const { noRoom, disk, neverCache } = cache.refusedFor;
+  const full = noRoom + disk > 0 ? `; ${whole(noRoom + disk)} files did not fit` : '';
+  const never = neverCache > 0 ? `; ${whole(neverCache)} not to be cached` : '';
+  const evicted = cache.evictions > 0 ? `; ${whole(cache.evictions)} evicted (${size(cache.evictedBytes)})` : '';
+  const pinned = cache.pinnedBytes > 0 ? `; ${size(cache.pinnedBytes)} pinned` : '';
   const kept = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
   const complete = `${whole(cache.completeObjects)} of ${whole(cache.objects)} files complete`;
   const damaged = cache.damagedChunks > 0 ? `; ${whole(cache.damagedChunks)} damaged chunks fetched again` : '';
-  return `${ratios}; ${kept}, ${complete}${full}${damaged}; ${cache.health}`;
+  const moved = `${full}${never}${evicted}${pinned}${damaged}`;
+  return `${ratios}; ${kept}, ${complete}${moved}; ${cache.policy}; ${cache.health}`;
 }
 
 function store({ store }: StatsDocument): string {

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { cachePolicies } from './cache-policies.ts';
 import { switchableCapabilities } from './capabilities.ts';
 import { parseDuration, parseSize, parseSwitch } from './units.ts';
 
@@ -121,6 +122,8 @@ const cache = z
   .refine((all) => all.length === 1, { message: `takes ${NOT_BUILT}more than one cache` })
   .transform((all) => all[0] ?? ({ kind: 'auto' } satisfies CacheWish));
 
+const globs = z.array(z.string().min(1));
+
 export const settingsSchema = z.strictObject({
   cache: described(cache, {
     value: 'DIR[:SIZE]|auto|none',
@@ -130,8 +133,29 @@ export const settingsSchema = z.strictObject({
     about:
       'Where content is kept on a local disk, and how much of it (without SIZE half of what is free, at most 100 GiB). ' +
       '`auto`: none for a source that is local itself, else `/var/cache/ml-overlay`, for an ordinary user ' +
-      '`$XDG_CACHE_HOME/ml-overlay`. More than one, and `mem:SIZE`, are not built yet. Live, only SIZE changes; what is kept ' +
-      'beyond a smaller one stays.',
+      '`$XDG_CACHE_HOME/ml-overlay`. More than one, and `mem:SIZE`, are not built yet. Live, only SIZE changes; of what is ' +
+      'kept beyond a smaller one, what is worth least goes.',
+  }),
+  'cache-policy': described(z.enum(cachePolicies), {
+    value: cachePolicies.join('|'),
+    fallback: 'mix',
+    about:
+      'What is kept when not everything fits. `mix`: data sets read in epochs stay, the rest competes by what it saves. ' +
+      'See [EVICTION.md](EVICTION.md).',
+  }),
+  pin: described(globs, {
+    value: 'GLOB',
+    fallback: '',
+    repeatable: true,
+    about:
+      'Once read, files that match are kept whatever else needs room. A path below the source (`models/**`, or `models` ' +
+      'for all below it), or a name at any depth (`*.safetensors`).',
+  }),
+  'never-cache': described(globs, {
+    value: 'GLOB',
+    fallback: '',
+    repeatable: true,
+    about: 'Files that match are never kept on disk. Globs as for `pin`, and stronger.',
   }),
   'attr-ttl': described(z.union([auto, duration]), {
     value: 'SECONDS|auto',

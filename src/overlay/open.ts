@@ -101,6 +101,7 @@ export function openForReading(core: Core, inode: Inode, flags: number, thread =
   if (backing !== undefined && usableAgain(core, inode, backing)) {
     sampled = takesSample(core, inode, backing.kind);
     if (!sampled) {
+      inode.content?.park(undefined);
       core.backings.use(inode, backing);
       return addPassthrough(core, inode, flags, backing, undefined);
     }
@@ -183,14 +184,14 @@ function usableAgain(core: Core, inode: Inode, backing: Backing): boolean {
 function contentFor(core: Core, inode: Inode): CachedContent | undefined {
   if (core.cache === undefined || inode.writers > 0 || inode.selfModified || inode.unlinked) return undefined;
   if (core.writerAwaited(inode)) return undefined;
-  if (inode.content !== undefined && !inode.content.stale) return inode.content;
+  if (inode.content !== undefined && !inode.content.stale) {
+    inode.content.park(undefined);
+    return inode.content;
+  }
   core.dropContent(inode);
   if (core.unsettled(inode.attributes)) return undefined; // its version would not tell the next change
-  inode.content = core.cache.acquire({
-    file: inode.fileKey,
-    version: inode.version,
-    size: inode.attributes.size,
-  });
+  const key = { file: inode.fileKey, version: inode.version, size: inode.attributes.size };
+  inode.content = core.cache.acquire(key, inode);
   return inode.content;
 }
 

@@ -150,7 +150,9 @@ export function release(core: Core, id: HandleId): void {
   core.reap(inode);
 }
 
-/** An object without readers must not be held back from eviction, unless the kernel still has it registered. */
+/** An object without readers is not held back from eviction: where the kernel still has it registered, until it is wanted. */
 export function letGoOfContent(core: Core, inode: Inode): void {
-  if (inode.opens === 0 && inode.backing?.kind !== 'tier') core.dropContent(inode);
+  if (inode.opens > 0) return;
+  if (inode.backing?.kind !== 'tier') core.dropContent(inode);
+  else inode.content?.park(() => core.backings.drop(inode, core.kernel));
 }

@@ -33,6 +33,13 @@ export interface CacheStats {
   objects: number;
   completeObjects: number;
   refused: number;
+  /** The same by why. */
+  refusedFor: { noRoom: number; disk: number; neverCache: number };
+  policy: string;
+  evictions: number;
+  evictedBytes: number;
+  pinnedBytes: number;
+  heldBytes: number;
   checkedChunks: number;
   damagedChunks: number;
   /** Null: there is no cache. */

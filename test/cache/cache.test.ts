@@ -178,7 +178,7 @@ test('a full cache keeps what it has and takes nothing more', async () => {
   }
   const { usedBytes, refused } = cache.snapshot();
   assert.equal(usedBytes, 1_000_000);
-  assert.equal(refused, 30);
+  assert.deepEqual(refused, { noRoom: 30, disk: 0, neverCache: 0 });
   assert.ok(cache.has({ file: '0', version: 'v', size: 100_000 }));
   await cache.shutdown();
 });

@@ -27,6 +27,12 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       checkedChunks: 40,
       damagedChunks: 1,
       scrub: { state: 'paused', bytesPerSecond: 8388608, checkedBytes: 1e9, damagedChunks: 1, passes: 2, done: 0.25 },
+      refusedFor: { noRoom: 0, disk: 0, neverCache: 0 },
+      policy: 'mix',
+      evictions: 0,
+      evictedBytes: 0,
+      pinnedBytes: 0,
+      heldBytes: 0,
       health: 'ok',
     },
     store: {

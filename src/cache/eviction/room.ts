@@ -1,0 +1,184 @@
+/**
+ * Room in the tier: who is let in, who goes for it, and what was refused. The policy decides; here is what it cannot know:
+ * pins and rules, objects in use, and that the space of a removed object is free only when its file is gone.
+ */
+import type { ContentKey, ContentReader } from '../cache.ts';
+import type { CacheObject } from '../object.ts';
+import type { Tier } from '../tier.ts';
+import { type EvictionPolicy, Item } from './policy.ts';
+import type { Rules } from './rules.ts';
+import { extensionOf, hashOf } from './workload.ts';
+
+/** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
+export interface Refusals {
+  noRoom: number;
+  disk: number;
+  neverCache: number;
+}
+
+export interface RoomParts {
+  tier: Tier;
+  policy: EvictionPolicy;
+  rules: Rules;
+  /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
+  wholeBytes: number;
+  chunkBytes: number;
+  /** Takes an object out of the cache; resolves when its space is free. */
+  evict: (object: CacheObject) => Promise<void>;
+}
+
+/** A content that is not kept (yet), as the policy sees it. */
+export class ObjectItem extends Item {
+  object: CacheObject | undefined;
+  pinned = false;
+}
+
+export class Room {
+  readonly #parts: RoomParts;
+  readonly refused: Refusals = { noRoom: 0, disk: 0, neverCache: 0 };
+  evictions = 0;
+  evictedBytes = 0;
+  pinnedBytes = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: RoomParts) {
+    this.#parts = parts;
+  }
+
+  get policyName(): string {
+    return this.#parts.policy.name;
+  }
+
+  /** For content that the cache has nothing of: what to keep it as; undefined: it is not taken. */
+  admit(key: ContentKey, reader: ContentReader | undefined): ObjectItem | undefined {
+    const { tier, policy, rules, wholeBytes, chunkBytes } = this.#parts;
+    const rule = reader === undefined ? 'none' : rules.of(key.file, () => reader.path());
+    if (rule === 'never') {
+      this.refused.neverCache++;
+      return undefined;
+    }
+    const item = new ObjectItem(hashOf(`${key.file}\0${key.version}`), key.size, undefined);
+    if (reader !== undefined) place(item, reader.path());
+    item.pinned = rule === 'pin';
+    const nowMs = performance.now();
+    if (!item.pinned) policy.accessed(item, nowMs);
+    const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
+    if (tier.room(wanted)) return item;
+    if (!tier.takesMore || wanted > tier.sizeBytes) this.refused.disk++;
+    else if (item.pinned ? policy.victim(undefined, nowMs) !== undefined : policy.admits(item, nowMs)) return item;
+    else this.refused.noRoom++;
+    return undefined;
+  }
+
+  /** An object that an earlier daemon kept. */
+  resumed(object: CacheObject): ObjectItem {
+    const { file, version, size } = object.key;
+    const item = new ObjectItem(hashOf(`${file}\0${version}`), size, undefined);
+    item.bytes = object.bytes;
+    this.#enter(item, object);
+    return item;
+  }
+
+  /** An object that is there is opened again. */
+  accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
+    const { policy, rules } = this.#parts;
+    if (item.directory === undefined && reader !== undefined) {
+      place(item, reader.path());
+      if (rules.of(key.file, () => reader.path()) === 'pin') this.#pin(item);
+    }
+    if (!item.pinned) policy.accessed(item, performance.now());
+  }
+
+  /** Bytes of an object have been kept. */
+  kept(object: CacheObject, bytes: number): void {
+    const { item } = object;
+    item.bytes += bytes;
+    if (!item.resident) this.#enter(item, object);
+    else if (item.pinned) this.pinnedBytes += bytes;
+    else this.#parts.policy.grown(item, bytes);
+  }
+
+  /** Bytes of an object do not count any more. */
+  lost({ item }: CacheObject, bytes: number): void {
+    item.bytes -= bytes;
+    if (!item.resident) return;
+    if (item.pinned) this.pinnedBytes -= bytes;
+    else this.#parts.policy.grown(item, -bytes);
+  }
+
+  /** An object is out of the cache. */
+  removed({ item }: CacheObject): void {
+    if (!item.resident) return;
+    item.resident = false;
+    if (item.pinned) this.pinnedBytes -= item.bytes;
+    else this.#parts.policy.removed(item);
+  }
+
+  /** Reserves bytes of the tier for an object, whose file is fetched already; removes others for it. False: there is no room. */
+  make(object: CacheObject, bytes: number): Promise<boolean> {
+    // One after the other: what one makes room for, another must not take.
+    const turn = this.#turn.then(() => this.#make(object, bytes));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #make(object: CacheObject, bytes: number): Promise<boolean> {
+    const { tier, policy } = this.#parts;
+    while (!tier.reserve(bytes)) {
+      if (object.dropped) return false;
+      if (!tier.takesMore || bytes > tier.sizeBytes) {
+        this.refused.disk++;
+        return false;
+      }
+      const victim = policy.victim(object.item.pinned ? undefined : object.item, performance.now());
+      if (victim === undefined) {
+        this.refused.noRoom++;
+        return false;
+      }
+      await this.#evict(victim as ObjectItem);
+    }
+    return true;
+  }
+
+  /** After the cache was made smaller. */
+  shrink(): Promise<void> {
+    const turn = this.#turn.then(async () => {
+      const { tier, policy } = this.#parts;
+      while (tier.usedBytes > tier.sizeBytes) {
+        const victim = policy.victim(undefined, performance.now());
+        if (victim === undefined) return; // what is left is pinned or in use
+        await this.#evict(victim as ObjectItem);
+      }
+    });
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #evict({ object, bytes }: ObjectItem): Promise<void> {
+    this.evictions++;
+    this.evictedBytes += bytes;
+    await this.#parts.evict(object!);
+  }
+
+  #enter(item: ObjectItem, object: CacheObject): void {
+    item.object = object;
+    item.owner = object;
+    item.resident = true;
+    if (item.pinned) this.pinnedBytes += item.bytes;
+    else this.#parts.policy.inserted(item, performance.now());
+  }
+
+  #pin(item: ObjectItem): void {
+    if (item.resident) {
+      this.#parts.policy.removed(item);
+      this.pinnedBytes += item.bytes;
+    }
+    item.pinned = true;
+  }
+}
+
+function place(item: Item, path: string): void {
+  const slash = path.lastIndexOf('/');
+  item.directory = slash < 0 ? '' : path.slice(0, slash);
+  item.extension = extensionOf(path);
+}
