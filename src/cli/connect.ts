@@ -41,7 +41,11 @@ function allowOther({ settings }: DaemonRequest): boolean {
   return settings['allow-other'] === 'auto' ? process.getuid?.() === 0 : settings['allow-other'];
 }
 
-async function connectKernel(request: DaemonRequest, { fileSystem, access }: Assembly, log: Log): Promise<Connection> {
+async function connectKernel(
+  request: DaemonRequest,
+  { fileSystem, overlay, access }: Assembly,
+  log: Log,
+): Promise<Connection> {
   const { settings, mountpoint, source } = request;
   const mounted = await mountFuse({
     mountpoint,
@@ -61,6 +65,7 @@ async function connectKernel(request: DaemonRequest, { fileSystem, access }: Ass
     disable: new Set(settings.disable),
     writeback: settings.writeback,
     withoutOpen: doesWithoutOpen(settings),
+    listsAttributes: overlay.metadata() !== undefined,
   });
   const ended = session.run().finally(() => close.now(mounted.fd));
   const agreed = await session.ready.catch(async (error: Error) => {

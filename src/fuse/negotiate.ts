@@ -100,6 +100,8 @@ export interface Wishes {
   /** The file system answers ENOSYS to OPEN. */
   withoutOpen?: boolean;
   cacheSymlinks: boolean;
+  /** Listings bring the attributes that are known anyway: the kernel shall always take them. */
+  listsAttributes?: boolean;
   /** The daemon may register backing files (CAP_SYS_ADMIN in the first user namespace). */
   privileged: boolean;
   /** 2 also allows backing files on overlayfs; 1 lets another stacked file system be mounted on top of us. */
@@ -184,7 +186,10 @@ function objection(
     if (!wishes.privileged) return 'not permitted: needs CAP_SYS_ADMIN';
   }
   if (flag >> 32n !== 0n && !on.has('init-ext')) return 'needs init-ext';
-  if (name === 'readdirplus-auto' && !on.has('readdirplus')) return 'needs readdirplus';
+  if (name === 'readdirplus-auto') {
+    if (!on.has('readdirplus')) return 'needs readdirplus';
+    if (wishes.listsAttributes) return 'listings bring what is known of their entries, every time';
+  }
   return undefined;
 }
 

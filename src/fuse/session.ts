@@ -39,6 +39,8 @@ export interface SessionOptions {
   writeback?: boolean;
   /** The file system answers ENOSYS to OPEN, and the kernel then opens by itself; excludes passthrough. */
   withoutOpen?: boolean;
+  /** Listings bring the attributes that are known: the kernel asks for them every time, not when it sees fit. */
+  listsAttributes?: boolean;
   /** The kernel may remember the targets of symbolic links. On unless said. */
   cacheSymlinks?: boolean;
   /** Most bytes of one READ or WRITE: a multiple of the page size, 1 MiB at most and unless said. */
@@ -223,6 +225,7 @@ export class Session implements Transport, ConnectionEvents {
       writeback: this.#options.writeback ?? false,
       withoutOpen: this.#options.withoutOpen ?? false,
       cacheSymlinks: this.#options.cacheSymlinks ?? true,
+      listsAttributes: this.#options.listsAttributes ?? false,
       privileged: maySetBacking(),
       maxStackDepth: this.#options.maxStackDepth ?? 2,
       pageSize: page,

@@ -15,6 +15,7 @@ import type { AttributesReply, Caller, Entry, Kernel, NodeId } from './filesyste
 import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts';
 import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
+import { Metadata } from './metadata.ts';
 import { PagePusher } from './push.ts';
 import { Sampling } from './sampling.ts';
 import { SentBack } from './sent-back.ts';
@@ -62,7 +63,11 @@ export interface OverlayOptions {
   writeback?: boolean;
   /** Requests to the source that warming up may have under way at most; 16 unless said. */
   warmupRequests?: number;
+  /** For listings and attributes of a store that may be slow, in bytes; 64 MiB unless said. 0: nothing is looked up ahead. */
+  metadataBytes?: number;
 }
+
+const METADATA_BYTES = 64 * 2 ** 20;
 
 /** How long what is known of a superseded generation is believed: its holders must not have the store asked all the time. */
 export const SUPERSEDED_TTL_MS = 1000;
@@ -136,6 +141,8 @@ export class Core {
   readonly demand = new Demand();
   kernel: Kernel = NO_KERNEL;
   readonly pusher: PagePusher | undefined;
+  /** Undefined: every look-up asks the store, which answers at once. */
+  readonly metadata: Metadata | undefined;
   readonly #writersAwaited = new Map<FileId, number>();
 
   constructor(options: OverlayOptions) {
@@ -157,6 +164,9 @@ export class Core {
     this.sources = new SourceFiles(this.store);
     this.backings = new BackingFiles(this.counters);
     this.sampling = new Sampling(options.sampleOpens ?? 0);
+    const metadataBytes = options.metadataBytes ?? METADATA_BYTES;
+    const slow = this.store.speed === 'pooled';
+    this.metadata = slow && metadataBytes > 0 ? new Metadata(this, metadataBytes) : undefined;
     this.pusher = (options.pushPages ?? true) ? new PagePusher(this) : undefined;
   }
 
@@ -180,9 +190,11 @@ export class Core {
     return this.inodes.get(node);
   }
 
-  entry(inode: Inode): Entry {
+  /** What the kernel is told of a name that led to an inode when the store was asked at `askedMs`. */
+  entry(inode: Inode, askedMs: number): Entry {
     const attributesTtlMs = this.#attributesLeft(inode);
-    return { node: inode.nodeId, attributes: inode.attributes, entryTtlMs: this.ttlMs, attributesTtlMs };
+    const entryTtlMs = Math.max(0, this.ttlMs - (this.nowMs() - askedMs));
+    return { node: inode.nodeId, attributes: inode.attributes, entryTtlMs, attributesTtlMs };
   }
 
   /** How long the kernel may believe the attributes it is told now: the lease runs from when the store was asked. */
@@ -261,6 +273,9 @@ export class Core {
   supersede(inode: Inode): void {
     this.counters.superseded++;
     this.inodes.supersede(inode);
+    // Who writes to it goes on unseen by the next generation.
+    const sinceMs = inode.writers > 0 ? Number.POSITIVE_INFINITY : this.nowMs();
+    this.metadata?.distrust.file(inode.node.id, sinceMs);
   }
 
   /**
@@ -311,7 +326,7 @@ export class Core {
   lookedUp(parent: Inode, name: string, found: Found, askedMs: number): Entry {
     const inode = this.intern(parent, name, found, askedMs);
     inode.lookups++;
-    return this.entry(inode);
+    return this.entry(inode, askedMs);
   }
 
   /**
@@ -319,7 +334,7 @@ export class Core {
    * later, was answered from before the change, and so was taken in instead.
    */
   entryOfOwn(inode: Inode, { attributes }: Found): Entry {
-    const entry = this.entry(inode);
+    const entry = this.entry(inode, this.nowMs());
     if (entry.attributes === attributes) return entry;
     inode.saidSize = attributes.size;
     return { ...entry, attributes, attributesTtlMs: 0 };
@@ -339,5 +354,8 @@ export class Core {
     this.sources.drop(inode);
     this.dropContent(inode);
     this.inodes.remove(inode);
+    if (inode.superseded || inode.touchedAtMs > Number.NEGATIVE_INFINITY) {
+      this.metadata?.distrust.file(inode.node.id, this.nowMs());
+    }
   }
 }

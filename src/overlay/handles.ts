@@ -1,10 +1,10 @@
 /** Open files and directories, by the number the kernel knows them by. */
 import type { Group, Sample } from '../access/hidden.ts';
 import type { AccessedHandle, Way } from '../access/observer.ts';
-import type { DirectoryEntry, Found, StoreFile } from '../store/store.ts';
-import type { Reply } from '../sys/errno.ts';
+import type { DirectoryEntry, StoreFile } from '../store/store.ts';
 import type { HandleId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
+import type { Listing } from './metadata-listing.ts';
 
 export interface FileHandle extends AccessedHandle {
   readonly id: HandleId;
@@ -27,19 +27,15 @@ export interface FileHandle extends AccessedHandle {
   learnFrom: boolean;
 }
 
-/** A lookup for readdirplus, and when it was asked for (monotonic ms). */
-export interface LookupAhead {
-  readonly askedMs: number;
-  readonly found: Reply<Found>;
-}
-
 export interface DirectoryHandle {
   readonly id: HandleId;
   readonly inode: Inode;
   /** The names as of the last read from offset 0. */
   entries: DirectoryEntry[] | undefined;
-  /** What was looked up ahead for readdirplus, by index of `entries`. */
-  readonly lookups: Map<number, LookupAhead>;
+  /** What is known of these names; undefined where nothing is kept. */
+  listing: Listing | undefined;
+  /** Its end was read. */
+  ended: boolean;
 }
 
 export class HandleTable<T extends { readonly id: HandleId }> {

@@ -8,12 +8,23 @@ import type { Inode } from './inode.ts';
 
 const RENAME_EXCHANGE = 2;
 
-export function lookup(core: Core, parent: NodeId, name: string): Reply<Entry> {
+export function lookup(core: Core, parent: NodeId, name: string, thread: number): Reply<Entry> {
   const directory = core.inode(parent);
   if (directory === undefined) return -Errno.ESTALE;
   core.counters.lookups++;
+  const known = core.metadata?.recall(directory, name, thread);
+  if (known === undefined) return lookUp(core, directory, name);
+  if (!(known instanceof Promise)) return core.lookedUp(directory, name, known.found, known.askedMs);
+  return known.then((came) =>
+    came === undefined ? lookUp(core, directory, name) : core.lookedUp(directory, name, came.found, came.askedMs),
+  );
+}
+
+function lookUp(core: Core, directory: Inode, name: string): Reply<Entry> {
   const askedMs = core.nowMs();
-  return settle(core.store.lookup(directory.node, name), (outcome) => {
+  const reply = core.store.lookup(directory.node, name);
+  core.metadata?.missed(directory, name, reply, askedMs);
+  return settle(reply, (outcome) => {
     if (!failed(outcome)) return core.lookedUp(directory, name, outcome, askedMs);
     return outcome === -Errno.ENOENT && core.negativeTtlMs > 0 ? core.negativeEntry() : outcome;
   });
@@ -99,6 +110,7 @@ function remove(
     return andThen(act(directory, inode), (done) => {
       directory.touch();
       if (inode !== undefined) nameGone(core, inode, found);
+      else core.metadata?.distrust.file(found.id, core.nowMs()); // it may have other names
       return done;
     });
   });
@@ -136,6 +148,7 @@ export function rename(
         from.touch();
         to.touch();
         inode?.touch();
+        for (const each of [moving, target]) if (!failed(each)) core.metadata?.distrust.file(each.id, core.nowMs());
         if (replaced !== undefined && !failed(target) && replaced !== inode) {
           if ((flags & RENAME_EXCHANGE) !== 0) replaced.touch();
           else nameGone(core, replaced, target);

@@ -4,7 +4,7 @@
  */
 import type { HiddenSnapshot } from '../access/hidden.ts';
 import type { StoreStatistics } from '../store/store.ts';
-import { Errno, type Reply } from '../sys/errno.ts';
+import { Errno, type Outcome, type Reply } from '../sys/errno.ts';
 import * as attributes from './attributes.ts';
 import { Core, type LiveOptions, type OverlayOptions } from './core.ts';
 import * as creating from './create.ts';
@@ -24,6 +24,7 @@ import type {
   OpenedDirectory,
   SetAttributes,
 } from './filesystem.ts';
+import type { MetadataSnapshot } from './metadata.ts';
 import * as names from './names.ts';
 import * as opening from './open.ts';
 import { read } from './read.ts';
@@ -56,8 +57,8 @@ export class Overlay implements FileSystem {
     this.#core.change(options);
   }
 
-  lookup(parent: NodeId, name: string): Reply<Entry> {
-    return names.lookup(this.#core, parent, name);
+  lookup(parent: NodeId, name: string, caller?: Caller): Reply<Entry> {
+    return this.#told(parent, names.lookup(this.#core, parent, name, caller?.pid ?? 0), caller);
   }
 
   forget(node: NodeId, count: number): void {
@@ -65,53 +66,53 @@ export class Overlay implements FileSystem {
     else this.#core.forget(node, count);
   }
 
-  getattr(node: NodeId, handle: HandleId | undefined): Reply<AttributesReply> {
-    return attributes.getattr(this.#core, node, handle);
+  getattr(node: NodeId, handle: HandleId | undefined, caller?: Caller): Reply<AttributesReply> {
+    return this.#told(node, attributes.getattr(this.#core, node, handle), caller);
   }
 
-  setattr(node: NodeId, changes: SetAttributes, handle: HandleId | undefined): Reply<AttributesReply> {
-    return attributes.setattr(this.#core, node, changes, handle);
+  setattr(node: NodeId, changes: SetAttributes, handle: HandleId | undefined, caller?: Caller): Reply<AttributesReply> {
+    return this.#told(node, attributes.setattr(this.#core, node, changes, handle), caller);
   }
 
   readlink(node: NodeId): Reply<Buffer> {
     const inode = this.#core.inode(node);
-    return inode === undefined ? -Errno.ESTALE : this.#core.store.readlink(inode.node);
+    return inode === undefined ? -Errno.ESTALE : this.#told(node, this.#core.store.readlink(inode.node), undefined);
   }
 
   mknod(parent: NodeId, name: string, mode: number, rdev: number, umask: number, caller: Caller): Reply<Entry> {
-    return names.mknod(this.#core, parent, name, mode, rdev, umask, caller);
+    return this.#told(parent, names.mknod(this.#core, parent, name, mode, rdev, umask, caller), caller);
   }
 
   mkdir(parent: NodeId, name: string, mode: number, umask: number, caller: Caller): Reply<Entry> {
-    return names.mkdir(this.#core, parent, name, mode, umask, caller);
+    return this.#told(parent, names.mkdir(this.#core, parent, name, mode, umask, caller), caller);
   }
 
   symlink(parent: NodeId, name: string, target: Buffer, caller: Caller): Reply<Entry> {
-    return names.symlink(this.#core, parent, name, target, caller);
+    return this.#told(parent, names.symlink(this.#core, parent, name, target, caller), caller);
   }
 
-  link(node: NodeId, newParent: NodeId, newName: string): Reply<Entry> {
-    return names.link(this.#core, node, newParent, newName);
+  link(node: NodeId, newParent: NodeId, newName: string, caller?: Caller): Reply<Entry> {
+    return this.#told(node, names.link(this.#core, node, newParent, newName), caller);
   }
 
-  unlink(parent: NodeId, name: string): Reply<0> {
-    return names.unlink(this.#core, parent, name);
+  unlink(parent: NodeId, name: string, caller?: Caller): Reply<0> {
+    return this.#told(parent, names.unlink(this.#core, parent, name), caller);
   }
 
-  rmdir(parent: NodeId, name: string): Reply<0> {
-    return names.rmdir(this.#core, parent, name);
+  rmdir(parent: NodeId, name: string, caller?: Caller): Reply<0> {
+    return this.#told(parent, names.rmdir(this.#core, parent, name), caller);
   }
 
-  rename(parent: NodeId, name: string, newParent: NodeId, newName: string, flags: number): Reply<0> {
-    return names.rename(this.#core, parent, name, newParent, newName, flags);
+  rename(parent: NodeId, name: string, newParent: NodeId, newName: string, flags: number, caller?: Caller): Reply<0> {
+    return this.#told(parent, names.rename(this.#core, parent, name, newParent, newName, flags), caller);
   }
 
   open(node: NodeId, flags: number, clearSuidSgid: boolean, caller: Caller): Reply<Opened> {
-    return opening.open(this.#core, node, flags, clearSuidSgid, caller);
+    return this.#told(node, opening.open(this.#core, node, flags, clearSuidSgid, caller), caller);
   }
 
   create(parent: NodeId, name: string, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
-    return creating.create(this.#core, parent, name, mode, umask, flags, caller);
+    return this.#told(parent, creating.create(this.#core, parent, name, mode, umask, flags, caller), caller);
   }
 
   tmpfile(parent: NodeId, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
@@ -174,12 +175,19 @@ export class Overlay implements FileSystem {
     return writing.copyFileRange(this.#core, handle, offset, toHandle, toOffset, length, caller);
   }
 
-  opendir(node: NodeId): Reply<OpenedDirectory> {
-    return directory.opendir(this.#core, node);
+  opendir(node: NodeId, caller?: Caller): Reply<OpenedDirectory> {
+    return this.#told(node, directory.opendir(this.#core, node, caller?.pid ?? 0), caller);
   }
 
-  readdir(_node: NodeId, handle: HandleId, offset: number, plus: boolean, sink: DirectorySink): Reply<0> {
-    return directory.readdir(this.#core, handle, offset, plus, sink);
+  readdir(
+    _node: NodeId,
+    handle: HandleId,
+    offset: number,
+    plus: boolean,
+    sink: DirectorySink,
+    caller?: Caller,
+  ): Reply<0> {
+    return directory.readdir(this.#core, handle, offset, plus, sink, caller?.pid ?? 0);
   }
 
   releasedir(_node: NodeId, handle: HandleId): void {
@@ -190,20 +198,20 @@ export class Overlay implements FileSystem {
     return directory.fsyncdir(this.#core, node);
   }
 
-  getxattr(node: NodeId, name: string): Reply<Buffer> {
-    return attributes.getxattr(this.#core, node, name);
+  getxattr(node: NodeId, name: string, caller?: Caller): Reply<Buffer> {
+    return this.#told(node, attributes.getxattr(this.#core, node, name), caller);
   }
 
-  setxattr(node: NodeId, name: string, value: Buffer, flags: number): Reply<0> {
-    return attributes.setxattr(this.#core, node, name, value, flags);
+  setxattr(node: NodeId, name: string, value: Buffer, flags: number, caller?: Caller): Reply<0> {
+    return this.#told(node, attributes.setxattr(this.#core, node, name, value, flags), caller);
   }
 
-  listxattr(node: NodeId): Reply<Buffer> {
-    return attributes.listxattr(this.#core, node);
+  listxattr(node: NodeId, caller?: Caller): Reply<Buffer> {
+    return this.#told(node, attributes.listxattr(this.#core, node), caller);
   }
 
-  removexattr(node: NodeId, name: string): Reply<0> {
-    return attributes.removexattr(this.#core, node, name);
+  removexattr(node: NodeId, name: string, caller?: Caller): Reply<0> {
+    return this.#told(node, attributes.removexattr(this.#core, node, name), caller);
   }
 
   statfs(): Reply<StoreStatistics> {
@@ -213,6 +221,18 @@ export class Overlay implements FileSystem {
   /** The kernel checks permissions itself (default_permissions) and asks this only where that is off. */
   access(node: NodeId): Reply<0> {
     return this.#core.inode(node) === undefined ? -Errno.ESTALE : 0;
+  }
+
+  /** Notes who is sent back by ESTALE, before the answer goes out: what led there must not lead there again. */
+  #told<T>(node: NodeId, reply: Reply<T>, caller: Caller | undefined): Reply<T> {
+    const { metadata } = this.#core;
+    if (metadata === undefined) return reply;
+    const thread = caller?.pid ?? 0; // the object is reused
+    const note = (outcome: Outcome<T>): Outcome<T> => {
+      if (outcome === -Errno.ESTALE) metadata.sentBack(this.#core.inode(node), thread);
+      return outcome;
+    };
+    return reply instanceof Promise ? reply.then(note) : note(reply);
   }
 
   async stop(): Promise<void> {
@@ -238,6 +258,11 @@ export class Overlay implements FileSystem {
       openDirectories: directories.size,
       idleDescriptors: sources.idle,
     };
+  }
+
+  /** What is known of names ahead; undefined where every look-up asks the store. */
+  metadata(): MetadataSnapshot | undefined {
+    return this.#core.metadata?.snapshot();
   }
 
   /** What the kernel reads by itself, estimated. */
