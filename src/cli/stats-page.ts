@@ -104,7 +104,9 @@ export function cache({ cache }: StatsDocument): string {
   const full = cache.refused > 0 ? `; ${whole(cache.refused)} files did not fit` : '';
   const kept = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
   const complete = `${whole(cache.completeObjects)} of ${whole(cache.objects)} files complete`;
-  const damaged = cache.damagedChunks > 0 ? `; ${whole(cache.damagedChunks)} damaged chunks fetched again` : '';
+  const { damagedChunks } = cache;
+  const chunks = damagedChunks === 1 ? 'chunk' : 'chunks';
+  const damaged = damagedChunks > 0 ? `; ${whole(damagedChunks)} damaged ${chunks} fetched again` : '';
   return `${ratios}; ${kept}, ${complete}${full}${damaged}; ${cache.health}`;
 }
 
