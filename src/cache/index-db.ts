@@ -181,8 +181,8 @@ export interface SealedRow extends IndexRow {
   seal: number;
 }
 
-export function sealOf({ chunks, sums, ...row }: IndexRow): number {
-  const { id, file, version, size, chunkBytes, bytes, exposed, synced, used } = row;
+export function sealOf(row: IndexRow): number {
+  const { id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used } = row;
   const list = typeof sums === 'number' ? sums : '';
   const words = `${id} ${file} ${version} ${size} ${chunkBytes} ${bytes} ${exposed} ${synced} ${used} ${list}`;
   let seal = crc32(words, chunks === null ? 1 : 0);

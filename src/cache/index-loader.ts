@@ -4,7 +4,7 @@
  */
 import type { IndexDatabase, IndexRow, IndexTotals } from './index-db.ts';
 
-const SLICE_ROWS = 500;
+const SLICE_ROWS = 300;
 const SLICE_PAUSE_MS = 3;
 
 export interface LoaderHost {

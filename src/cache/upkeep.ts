@@ -159,14 +159,21 @@ export function clearCache({ directory }: SourceCache): Cleared {
   }
   if (entries(directory).every(({ name }) => name === 'lock')) fs.rmSync(path.join(directory, 'lock'));
   removeEmpty(directory);
-  for (const { name, parentPath } of entries(directory, true)) {
-    if (name !== 'lock' && name !== 'objects') cleared.left.push(path.join(parentPath, name));
-  }
+  cleared.left.push(...filesIn(directory));
   return cleared;
 }
 
-function entries(directory: string, recursive = false): fs.Dirent[] {
-  return fs.existsSync(directory) ? fs.readdirSync(directory, { withFileTypes: true, recursive }) : [];
+/** Not by readdir's own recursion, which goes through symbolic links. */
+function filesIn(directory: string): string[] {
+  return entries(directory).flatMap((entry) => {
+    const inner = path.join(directory, entry.name);
+    if (entry.isDirectory()) return filesIn(inner);
+    return entry.name === 'lock' ? [] : [inner];
+  });
+}
+
+function entries(directory: string): fs.Dirent[] {
+  return fs.existsSync(directory) ? fs.readdirSync(directory, { withFileTypes: true }) : [];
 }
 
 function removeEmpty(directory: string): void {

@@ -108,7 +108,9 @@ export function cache({ cache }: StatsDocument): string {
   const pinned = cache.pinnedBytes > 0 ? `; ${size(cache.pinnedBytes)} pinned` : '';
   const kept = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
   const complete = `${whole(cache.completeObjects)} of ${whole(cache.objects)} files complete`;
-  const damaged = cache.damagedChunks > 0 ? `; ${whole(cache.damagedChunks)} damaged chunks fetched again` : '';
+  const { damagedChunks } = cache;
+  const chunks = damagedChunks === 1 ? 'chunk' : 'chunks';
+  const damaged = damagedChunks > 0 ? `; ${whole(damagedChunks)} damaged ${chunks} fetched again` : '';
   const moved = `${full}${never}${evicted}${pinned}${damaged}`;
   return `${ratios}; ${kept}, ${complete}${moved}; ${cache.policy}; ${cache.health}`;
 }

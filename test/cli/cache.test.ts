@@ -92,6 +92,7 @@ test('check finds what is damaged, and a mount then gives every byte', { skip: n
   const report = JSON.parse((await ml(['cache', 'check', cache, '--json'])).stdout) as { damaged: unknown[] }[];
   assert.equal(report[0]?.damaged.length, 3);
   await mountAndRead();
+  await mountAndRead(); // an object that was lost as a whole is made anew at the next open
   assert.match(await mlOk(['cache', 'check', cache]), /8 files.*\n {2}nothing is damaged/);
 });
 
@@ -133,7 +134,10 @@ test('clear removes what is ours, and nothing else', { skip: noMounts }, async (
   writeFileSync(join(cache, 'mine'), 'mine');
   const text = await mlOk(['cache', 'clear', cache]);
   assert.match(text, /8 files removed, 2.3 MiB/);
-  assert.match(text, /left, because it is not ours: .*notes/);
+  assert.deepEqual(
+    text.match(/left, because it is not ours: .*/g)?.map((line) => line.slice(line.lastIndexOf('/'))),
+    ['/4711', '/notes'],
+  );
   assert.equal(readFileSync(join(mine, 'notes'), 'utf8'), 'mine');
   assert.equal(readFileSync(join(cache, 'mine'), 'utf8'), 'mine');
   assert.equal(readdirSync(source).length, FILES, 'no link is followed');

@@ -39,6 +39,7 @@ test('every option that is marked live changes, and status says since when', { s
       'negative-ttl': '2s',
       'passthrough-min': '4M',
       cache: `${directory}:80M`,
+      scrub: '2M',
     };
     assert.deepEqual(optionNames.filter((name) => metaOf(name).live === true).sort(), Object.keys(wanted).sort());
     const words = Object.entries(wanted).map(([name, value]) => `${name}=${value}`);
