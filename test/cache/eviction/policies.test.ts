@@ -122,7 +122,11 @@ test('no policy keeps more than there is room for, or loses count', () => {
   fc.assert(
     fc.property(fc.constantFrom(...names), fc.array(aRead, { maxLength: 200 }), (name, reads) => {
       const script = new Script();
-      const items = script.files(31, (at) => `${at % 4}/${at}`, (at) => (at % 7 === 0 ? 3000 : at) * KIB + at);
+      const items = script.files(
+        31,
+        (at) => `${at % 4}/${at}`,
+        (at) => (at % 7 === 0 ? 3000 : at) * KIB + at,
+      );
       for (const { item, at, length, drop, pauseMs } of reads) {
         script.nowMs += pauseMs;
         script.workload.add(drop ? Event.DROP : Event.OPEN, items[item]!, script.nowMs);
@@ -188,7 +192,8 @@ test('what is not kept is remembered: 200,000 items, hardly one forgotten', () =
   const history = new History();
   const random = dice(11);
   const ids = Array.from({ length: 200_000 }, () => Math.floor(random() * 2 ** 32));
-  for (const [at, id] of ids.entries()) history.remember(Object.assign(new Item(id, 1, ''), { uses: at % 9, tick: at }));
+  for (const [at, id] of ids.entries())
+    history.remember(Object.assign(new Item(id, 1, ''), { uses: at % 9, tick: at }));
   let forgotten = 0;
   for (const [at, id] of ids.entries()) {
     const item = new Item(id, 1, '');
