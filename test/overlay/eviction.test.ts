@@ -117,7 +117,10 @@ test('objects that only wait for their next open in passthrough give way, and th
   assert.deepEqual([usedBytes, objects, heldBytes], [ALL / 4, FILES / 4, 0]);
   // Each handed to the kernel, then all of them pushed out.
   for (let at = FILES - FILES / 4; at < FILES; at++) await stage.read(at);
+  assert.equal(stage.overlay.snapshot().idleBackings, FILES / 4);
   for (let at = 0; at < FILES / 4; at++) await stage.read(at);
+  assert.equal(stage.overlay.snapshot().idleBackings, 0);
+  assert.equal(stage.cache.snapshot().evictions, evictions + FILES / 4);
   assert.equal(stage.cache.snapshot().usedBytes, ALL / 4);
   assert.deepEqual(stage.nameless(), []);
   await stage.stop();
