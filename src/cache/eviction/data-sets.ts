@@ -70,7 +70,7 @@ export class DataSet {
 
   /** Counted in reads, not in time: a pass over a set that is only getting known takes longer than those before. */
   stale(item: Item): boolean {
-    return this.inEpochs && this.clock - item.clock > STALE_PASSES * this.seen;
+    return this.inEpochs && this.seen > 0 && this.clock - item.clock > STALE_PASSES * this.seen;
   }
 
   /** A pass, or what there was of the first so far. */
