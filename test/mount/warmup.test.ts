@@ -204,18 +204,6 @@ test('interrupted it ends with 130; the next goes on without asking again for wh
   });
 });
 
-test('when its command is killed nobody asks for it any more, and it ends', { skip: noMounts }, async () => {
-  await onSlowStore(async (stage) => {
-    const { slow, mount, bytes } = stage;
-    const { child, ended } = await begun(stage);
-    child.kill('SIGKILL');
-    await ended;
-    while ((await statsOf(mount)).warmups.running > 0) await sleep(200);
-    await slow.release();
-    assert.ok((await atRest(mount)).warmups.bytes < bytes);
-  });
-});
-
 test('what has changed is brought anew, and nothing else', { skip: noMounts }, async () => {
   await onSlowStore(async (stage) => {
     const { source, slow, mount, warmup } = stage;
