@@ -36,7 +36,11 @@ test('a path lies below the innermost mount, also through links that lead there'
   assert.equal(of(join(directory, 'link/x')), '/nowhere/ml x');
   assert.equal(of(join(directory, 'twice/y')), '/nowhere/ml data/y');
   for (const path of ['/nowhere', '/nowhere/mlx', '/nowhere/ml/../x', join(directory, 'loop/x'), '/']) {
-    assert.throws(() => of(path), (error) => error instanceof MloError && error.code === 'MLO_NOT_MOUNTED', path);
+    assert.throws(
+      () => of(path),
+      (error) => error instanceof MloError && error.code === 'MLO_NOT_MOUNTED',
+      path,
+    );
   }
 });
 

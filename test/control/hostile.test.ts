@@ -181,7 +181,8 @@ test('another user does not get in', { skip: noMounts }, async () => {
 
 test('over TCP nothing can be changed or seen but metrics and readiness', { skip: noMounts }, async () => {
   for (const path of ['/stats', '/status', '/history', '/']) assert.equal((await get(tcp, path)).status, 404, path);
-  for (const path of ['/unmount', '/set', '/trace', '/warmup']) assert.equal((await post(tcp, path, '{}')).status, 404, path);
+  for (const path of ['/unmount', '/set', '/trace', '/warmup'])
+    assert.equal((await post(tcp, path, '{}')).status, 404, path);
   assert.equal((await get(tcp, '/ready')).status, 200);
   const listening = readFileSync('/proc/net/tcp', 'latin1');
   const port = (tcp as { port: number }).port.toString(16).toUpperCase().padStart(4, '0');

@@ -107,10 +107,11 @@ test('refused: more than a request may have, and other methods', async () => {
 test('a link is not followed, at the end of a path or on the way', async () => {
   const bytes = cache.snapshot().usedBytes;
   const done = await ended(await ask({ action: 'fetch', paths: ['out', 'out/secret', 'data/file/x'], end: true }));
-  assert.deepEqual(
-    done.errors.map(({ path: at, error }) => `${at} ${error}`).sort(),
-    ['data/file/x ENOTDIR', 'out ELOOP', 'out/secret ELOOP'],
-  );
+  assert.deepEqual(done.errors.map(({ path: at, error }) => `${at} ${error}`).sort(), [
+    'data/file/x ENOTDIR',
+    'out ELOOP',
+    'out/secret ELOOP',
+  ]);
   assert.equal(cache.snapshot().usedBytes, bytes);
 });
 

@@ -41,8 +41,8 @@ export class Gates {
           const gate = this.#held.get(String(name));
           if (gate === undefined || gate.left === 0) return outcome;
           gate.left--;
-          return Promise.resolve(outcome).then(
-            (value) => (gate.open ? value : new Promise((resolve) => gate.waiting.push(() => resolve(value)))),
+          return Promise.resolve(outcome).then((value) =>
+            gate.open ? value : new Promise((resolve) => gate.waiting.push(() => resolve(value))),
           );
         };
       },
