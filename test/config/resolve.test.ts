@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { switchableCapabilities } from '../../src/config/capabilities.ts';
 import { profiles } from '../../src/config/profiles.ts';
 import { environmentLayers, type Layer, resolve } from '../../src/config/resolve.ts';
-import { optionNames } from '../../src/config/schema.ts';
+import { type OptionName, optionNames } from '../../src/config/schema.ts';
 import { MloError } from '../../src/errors.ts';
 import { capabilityNames } from '../../src/fuse/index.ts';
 
@@ -49,6 +49,20 @@ test('a profile is weaker than everything said and stronger than the defaults', 
   const mixed = resolve([layer('-o', ['profile', 'plain']), layer('entry', ['attr-ttl', '9'])]);
   assert.equal(mixed.settings['attr-ttl'], 9000);
   assert.equal(mixed.settings['negative-ttl'], 0);
+});
+
+test('what a profile sets is something else than the default, and says why', () => {
+  const { texts } = resolve([]);
+  for (const [name, { sets }] of Object.entries(profiles)) {
+    const { origins } = resolve([layer('-o', ['profile', name])]);
+    for (const [option, { value, why }] of Object.entries(sets)) {
+      assert.equal(origins[option as OptionName], `profile ${name}`);
+      assert.notEqual(value, texts[option as OptionName], `${name}: ${option}`);
+      assert.ok(why.length > 0 && !why.includes('\n'));
+    }
+  }
+  const training = resolve([layer('-o', ['ro', 'off'], ['profile', 'training'])]);
+  assert.deepEqual([training.settings.ro, training.settings['attr-ttl']], [false, 300_000]);
 });
 
 test('every profile is valid', () => {

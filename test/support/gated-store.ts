@@ -5,6 +5,8 @@ interface Gate {
   readonly waiting: (() => void)[];
   /** How many more answers are to wait. */
   left: number;
+  /** Let go: what was asked before, and comes only now, waits no more. */
+  open: boolean;
 }
 
 export class Gates {
@@ -12,7 +14,7 @@ export class Gates {
 
   /** From now on answers of this method wait: all of them, or the next `count`. */
   hold(method: keyof Store, count = Number.POSITIVE_INFINITY): void {
-    this.#held.set(method, { waiting: [], left: count });
+    this.#held.set(method, { waiting: [], left: count, open: false });
   }
 
   /** How many answers wait. */
@@ -22,9 +24,11 @@ export class Gates {
 
   /** Delivers what waits, and holds nothing back any more. */
   letGo(method: keyof Store): void {
-    const waiting = this.#held.get(method)?.waiting ?? [];
+    const gate = this.#held.get(method);
+    if (gate === undefined) return;
+    gate.open = true;
     this.#held.delete(method);
-    for (const resume of waiting) resume();
+    for (const resume of gate.waiting) resume();
   }
 
   wrap(store: Store): Store {
@@ -37,8 +41,8 @@ export class Gates {
           const gate = this.#held.get(String(name));
           if (gate === undefined || gate.left === 0) return outcome;
           gate.left--;
-          return Promise.resolve(outcome).then(
-            (value) => new Promise((resolve) => gate.waiting.push(() => resolve(value))),
+          return Promise.resolve(outcome).then((value) =>
+            gate.open ? value : new Promise((resolve) => gate.waiting.push(() => resolve(value))),
           );
         };
       },

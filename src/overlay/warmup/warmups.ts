@@ -8,8 +8,8 @@ import { Slots } from './slots.ts';
 const RUNNING_MOST = 4;
 /** Of jobs that have ended, the latest can still be asked for. */
 const REMEMBERED_MOST = 16;
-/** Whoever began a job asks for it again within this, or has been killed. */
-const ASKED_WITHIN_MS = 10_000;
+/** Whoever began a job asks for it again within this, however busy the machine, or has been killed. */
+const ASKED_WITHIN_MS = 30_000;
 /** Of the cache's buffers for chunks on their way (64 MiB) readers have the other half. */
 const BYTES_UNDER_WAY = 32 * 1024 * 1024;
 /** While readers wait, a share of the requests is left. */
@@ -38,10 +38,12 @@ export class Warmups {
   readonly #ended = { files: 0, bytes: 0, errors: 0 };
   /** Requests to the source at once, of all jobs. */
   readonly requestsMost: number;
+  readonly #askedWithinMs: number;
   #begun = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(core: Core, requestsMost: number, forget: (node: NodeId) => void) {
+  constructor(core: Core, requestsMost: number, forget: (node: NodeId) => void, askedWithinMs = ASKED_WITHIN_MS) {
+    this.#askedWithinMs = askedWithinMs;
     this.#core = core;
     this.#forget = forget;
     this.requestsMost = Math.max(1, Math.floor(requestsMost));
@@ -61,7 +63,7 @@ export class Warmups {
     });
     this.#jobs.set(id, { job, askedAtMs: performance.now() });
     this.#forgetOld();
-    this.#timer ??= setInterval(() => this.#tend(), ASKED_WITHIN_MS / 4).unref();
+    this.#timer ??= setInterval(() => this.#tend(), this.#askedWithinMs / 4).unref();
     return job;
   }
 
@@ -96,7 +98,7 @@ export class Warmups {
   }
 
   #tend(): void {
-    const before = performance.now() - ASKED_WITHIN_MS;
+    const before = performance.now() - this.#askedWithinMs;
     for (const { job, askedAtMs } of this.#jobs.values()) if (askedAtMs < before) job.cancel();
     if (this.#running().length > 0) return;
     clearInterval(this.#timer);
