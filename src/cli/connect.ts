@@ -41,7 +41,11 @@ function allowOther({ settings }: DaemonRequest): boolean {
   return settings['allow-other'] === 'auto' ? process.getuid?.() === 0 : settings['allow-other'];
 }
 
-async function connectKernel(request: DaemonRequest, { fileSystem, overlay, access }: Assembly, log: Log): Promise<Connection> {
+async function connectKernel(
+  request: DaemonRequest,
+  { fileSystem, overlay, access }: Assembly,
+  log: Log,
+): Promise<Connection> {
   const { settings, mountpoint, source } = request;
   const mounted = await mountFuse({
     mountpoint,

@@ -5,6 +5,7 @@
 import type { HiddenSnapshot } from '../access/hidden.ts';
 import type { StoreStatistics } from '../store/store.ts';
 import { Errno, type Outcome, type Reply } from '../sys/errno.ts';
+import type { MetadataStats } from '../telemetry/stats.ts';
 import * as attributes from './attributes.ts';
 import { Core, type LiveOptions, type OverlayOptions } from './core.ts';
 import * as creating from './create.ts';
@@ -24,7 +25,6 @@ import type {
   OpenedDirectory,
   SetAttributes,
 } from './filesystem.ts';
-import type { MetadataSnapshot } from './metadata.ts';
 import * as names from './names.ts';
 import * as opening from './open.ts';
 import { read } from './read.ts';
@@ -63,12 +63,7 @@ export class Overlay implements FileSystem {
     return this.#told(node, attributes.getattr(this.#core, node, handle), caller);
   }
 
-  setattr(
-    node: NodeId,
-    changes: SetAttributes,
-    handle: HandleId | undefined,
-    caller?: Caller,
-  ): Reply<AttributesReply> {
+  setattr(node: NodeId, changes: SetAttributes, handle: HandleId | undefined, caller?: Caller): Reply<AttributesReply> {
     return this.#told(node, attributes.setattr(this.#core, node, changes, handle), caller);
   }
 
@@ -101,14 +96,7 @@ export class Overlay implements FileSystem {
     return this.#told(parent, names.rmdir(this.#core, parent, name), caller);
   }
 
-  rename(
-    parent: NodeId,
-    name: string,
-    newParent: NodeId,
-    newName: string,
-    flags: number,
-    caller?: Caller,
-  ): Reply<0> {
+  rename(parent: NodeId, name: string, newParent: NodeId, newName: string, flags: number, caller?: Caller): Reply<0> {
     return this.#told(parent, names.rename(this.#core, parent, name, newParent, newName, flags), caller);
   }
 
@@ -265,7 +253,7 @@ export class Overlay implements FileSystem {
   }
 
   /** What is known of names ahead; undefined where every look-up asks the store. */
-  metadata(): MetadataSnapshot | undefined {
+  metadata(): MetadataStats | undefined {
     return this.#core.metadata?.snapshot();
   }
 
