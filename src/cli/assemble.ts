@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
+import { memoryBudget, metadataBudget } from '../config/memory.ts';
 import type { Settings } from '../config/schema.ts';
 import { MloError } from '../errors.ts';
 import { type FileSystem, Overlay, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } from '../overlay/index.ts';
@@ -74,6 +75,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     keepCache: !settings.disable.includes('keep-cache'),
     pushPages: !settings.disable.includes('push-pages'),
     writeback: settings.writeback,
+    metadataBytes: metadataBudget(settings['metadata-cache'], memoryBudget(settings['max-memory'])),
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
     warmupRequests: WARMUP_SHARE * laneWidth(),
   });

@@ -32,6 +32,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     at: new Date().toISOString(),
     upSeconds: (performance.now() - since) / 1000,
     cache: cacheStats(assembly),
+    metadata: assembly.overlay.metadata() ?? null,
     store: assembly.store.counts(),
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
     warmups: assembly.overlay.warmups.totals(),

@@ -34,6 +34,11 @@ export function memoryBudget(wish: number | 'auto', limit: MemoryLimit = memoryL
   return wish === 'auto' ? Math.min(MOST, Math.max(LEAST, limit.bytes / 8)) : wish;
 }
 
+/** For what is known of names and attributes, in bytes: part of the heap. */
+export function metadataBudget(wish: number | 'auto', heapBytes: number): number {
+  return wish === 'auto' ? heapBytes / 8 : wish;
+}
+
 /** The group and every group above it: each one's limit holds. In a container the path may not be visible from within. */
 function ancestors(path: string | undefined): string[] {
   if (path === undefined) return [];

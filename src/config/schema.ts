@@ -108,6 +108,14 @@ function parseScrub(value: string): number {
   return rate;
 }
 
+/** Bytes; 0: off. */
+function parseMetadataCache(value: string): number {
+  if (value === 'off') return 0;
+  const bytes = parseSize(value);
+  if (bytes < MIB || bytes > 2 ** 40) throw new Error('a size of at least 1M, auto or off');
+  return bytes;
+}
+
 /** 0: off. */
 function parseSample(value: string): number {
   if (value === 'off') return 0;
@@ -295,6 +303,14 @@ export const settingsSchema = z.strictObject({
     about:
       "Limit of the daemon's JavaScript heap. `auto`: an eighth of what the control group, else the machine, has; " +
       'from 128 MiB to 4 GiB.',
+  }),
+  'metadata-cache': described(z.union([auto, text(parseMetadataCache)]), {
+    value: 'SIZE|auto|off',
+    fallback: 'auto',
+    about:
+      'Memory for what is known of names and attributes of a source that may be slow. Within it, listing a directory has ' +
+      'the attributes of all its entries asked for at once. `auto`: an eighth of `max-memory`. `off`: each is asked for ' +
+      'when it is wanted.',
   }),
   prefetch: described(offOnly('prefetch'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),
   learn: described(offOnly('learn'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),

@@ -10,6 +10,7 @@
  */
 import type { DirectoryEntry, FileId, Found } from '../store/store.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
+import type { MetadataStats } from '../telemetry/stats.ts';
 import type { Core } from './core.ts';
 import { Distrust } from './distrust.ts';
 import type { Inode } from './inode.ts';
@@ -24,19 +25,6 @@ const JUDGED_FROM = 64;
 const CREDIT_LEAST = 64;
 /** Names put into an index in one turn of the loop: less than 10 ms. */
 const SLICE = 20_000;
-
-export interface MetadataSnapshot {
-  hits: number;
-  misses: number;
-  listings: number;
-  directories: number;
-  entries: number;
-  bytes: number;
-  budgetBytes: number;
-  aheadRequests: number;
-  aheadUsed: number;
-  aheadUnused: number;
-}
 
 export class Metadata {
   readonly distrust = new Distrust();
@@ -64,7 +52,7 @@ export class Metadata {
     });
   }
 
-  snapshot(): MetadataSnapshot {
+  snapshot(): MetadataStats {
     return {
       hits: this.#hits,
       misses: this.#misses,
@@ -209,7 +197,7 @@ export class Metadata {
       round.left = listing.entries.length;
     }
     listing.directory = directory;
-    this.#follow(listing, at, reply, askedMs);
+    void this.#follow(listing, at, reply, askedMs);
     this.#ahead.go(listing);
   }
 
@@ -225,6 +213,9 @@ export class Metadata {
     if (!distrust.allows(found.id, thread, askedMs, nowMs)) return false;
     const inode = this.#core.inodes.current(found);
     if (inode === undefined) return true;
+    // A newer answer told of something else: the file has changed, or another has its number now.
+    const overtaken = askedMs < inode.attributesAtMs;
+    if (overtaken && this.#core.store.version(found.attributes) !== inode.version) return false;
     return askedMs >= inode.touchedAtMs && inode.writers === 0 && inode.writersComing === 0;
   }
 

@@ -5,6 +5,7 @@
 import type { HiddenSnapshot } from '../access/hidden.ts';
 import type { StoreStatistics } from '../store/store.ts';
 import { Errno, type Outcome, type Reply } from '../sys/errno.ts';
+import type { MetadataStats } from '../telemetry/stats.ts';
 import * as attributes from './attributes.ts';
 import { Core, type LiveOptions, type OverlayOptions } from './core.ts';
 import * as creating from './create.ts';
@@ -24,7 +25,6 @@ import type {
   OpenedDirectory,
   SetAttributes,
 } from './filesystem.ts';
-import type { MetadataSnapshot } from './metadata.ts';
 import * as names from './names.ts';
 import * as opening from './open.ts';
 import { read } from './read.ts';
@@ -261,7 +261,7 @@ export class Overlay implements FileSystem {
   }
 
   /** What is known of names ahead; undefined where every look-up asks the store. */
-  metadata(): MetadataSnapshot | undefined {
+  metadata(): MetadataStats | undefined {
     return this.#core.metadata?.snapshot();
   }
 

@@ -149,6 +149,17 @@ export const metrics: readonly Metric[] = [
   ),
   text('cache.health', '"ok", "none" (there is no cache), or what is wrong and since when.'),
 
+  counter('metadata.hits', 'metadata_hits', '', 'Look-ups answered from what was known, or already asked for.'),
+  counter('metadata.misses', 'metadata_misses', '', 'Look-ups that the source had to be asked for.'),
+  counter('metadata.listings', 'metadata_listings', '', 'Directories that the source had to list.'),
+  gauge('metadata.directories', 'metadata_directories', '', 'Listings in memory; metadata is null for a local source.'),
+  gauge('metadata.entries', 'metadata_entries', '', 'Their entries whose attributes are known.'),
+  gauge('metadata.bytes', 'metadata_bytes', 'bytes', 'Estimate of the memory these take.'),
+  gauge('metadata.budgetBytes', 'metadata_budget_bytes', 'bytes', 'That they may take.'),
+  counter('metadata.aheadRequests', 'metadata_ahead_requests', '', 'Look-ups made ahead of the reader of a directory.'),
+  counter('metadata.aheadUsed', 'metadata_ahead_used', '', 'Of these, those asked for, or told with a listing, since.'),
+  counter('metadata.aheadUnused', 'metadata_ahead_unused', '', 'Of these, those thrown away before anybody asked.'),
+
   counter('store.requests', 'store_requests', '', 'Requests that the source was asked.', kept),
   counter('store.bytes', 'store_read_bytes', 'bytes', 'Read from the source.', kept),
   counter('store.bytesWritten', 'store_written_bytes', 'bytes', 'Written to the source.'),

@@ -65,6 +65,20 @@ export interface StoreStats {
   byKind: Record<string, number>;
 }
 
+/** What is known of names ahead; the look-ups made for that. */
+export interface MetadataStats {
+  hits: number;
+  misses: number;
+  listings: number;
+  directories: number;
+  entries: number;
+  bytes: number;
+  budgetBytes: number;
+  aheadRequests: number;
+  aheadUsed: number;
+  aheadUnused: number;
+}
+
 export interface StatsDocument {
   schema: typeof STATS_SCHEMA;
   mountpoint: string;
@@ -74,6 +88,8 @@ export interface StatsDocument {
   at: string;
   upSeconds: number;
   cache: CacheStats;
+  /** Null for a source that answers at once, and with `metadata-cache=off`. */
+  metadata: MetadataStats | null;
   store: StoreStats;
   prefetch: { bytes: number; usedBytes: number; accuracy: number | null };
   /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */

@@ -62,6 +62,18 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       walks: 0,
       byKind: { read: 2000, lookup: 1500, attributes: 821, list: 0 },
     },
+    metadata: {
+      hits: 900,
+      misses: 20,
+      listings: 4,
+      directories: 4,
+      entries: 1000,
+      bytes: 700_000,
+      budgetBytes: 64 * 2 ** 20,
+      aheadRequests: 990,
+      aheadUsed: 890,
+      aheadUnused: 10,
+    },
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
     warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {

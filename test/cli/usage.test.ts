@@ -28,7 +28,18 @@ async function refused(words: string[], status: number, said: RegExp): Promise<v
 
 test('help, for everything that can be helped with', async () => {
   for (const words of [[], ['help'], ['--help'], ['-h']]) assert.match(await mlOk(words), /^Usage: ml-overlay COMMAND/);
-  for (const name of ['mount', 'umount', 'status', 'stats', 'support', 'set', 'cache', 'doctor', 'warmup', 'simulate']) {
+  for (const name of [
+    'mount',
+    'umount',
+    'status',
+    'stats',
+    'support',
+    'set',
+    'cache',
+    'doctor',
+    'warmup',
+    'simulate',
+  ]) {
     const text = await mlOk(['help', name]);
     assert.match(text, new RegExp(`^Usage: ml-overlay ${name} `));
     assert.equal(await mlOk([name, '--help']), text);

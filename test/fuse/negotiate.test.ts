@@ -65,6 +65,12 @@ test('each capability can be disabled by its name, and takes only its dependents
   }
 });
 
+test('where listings bring what is known, the kernel shall always take it', () => {
+  const { on, off } = agree({}, { listsAttributes: true });
+  assert.ok(on.has('readdirplus'));
+  assert.match(off.get('readdirplus-auto') ?? '', /every time/);
+});
+
 test('what the kernel does not offer is off for that reason', () => {
   const { on, off } = agree({ flags: 0n });
   assert.equal(on.size, 0);
