@@ -13,7 +13,7 @@
  */
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
-import type { ChunkBuffer } from './buffers.ts';
+import { assemble } from './assemble.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
 import { Chunks, checksum } from './chunks.ts';
@@ -251,43 +251,13 @@ export class CacheObject implements CachedContent {
   ): Promise<Outcome<ContentBytes>> {
     for (const fetch of fetches) fetch.buffer.retain();
     const result = this.#host.buffers.take(end - offset);
-    const outcome = await this.#assembleInto(result, offset, end, fetches);
+    const outcome = await assemble(result.bytes, offset, end, fetches, (length, at) => this.#readTier(length, at));
     for (const fetch of fetches) fetch.buffer.release();
     if (outcome !== undefined && !failed(outcome)) {
       return { bytes: result.bytes.subarray(0, outcome), fetched: true, release: () => result.release() };
     }
     result.release();
     return outcome ?? this.#readAround(end - offset, offset, source);
-  }
-
-  /** The count put together; undefined when the tier does not have what it should. */
-  async #assembleInto(
-    result: ChunkBuffer,
-    offset: number,
-    end: number,
-    fetches: Fetch[],
-  ): Promise<Outcome<number> | undefined> {
-    let at = offset;
-    while (at < end) {
-      const fetch = fetches.find((one) => one.offset <= at && at < one.offset + one.length);
-      const next = fetches.reduce((least, one) => (one.offset > at ? Math.min(least, one.offset) : least), end);
-      if (fetch === undefined) {
-        const part = await this.#readTier(next - at, at);
-        if (part === undefined) return undefined;
-        result.bytes.set(part.bytes, at - offset);
-        part.release?.();
-        at = next;
-        continue;
-      }
-      const count = await fetch.arrived;
-      if (failed(count)) return count;
-      const stop = Math.min(fetch.offset + count, end);
-      if (stop <= at) break; // the file has become shorter
-      result.bytes.set(fetch.buffer.bytes.subarray(at - fetch.offset, stop - fetch.offset), at - offset);
-      at = stop;
-      if (count < fetch.length) break;
-    }
-    return at - offset;
   }
 
   // --- fetching --------------------------------------------------------------------------------------------------------
