@@ -7,7 +7,7 @@ import { AheadWindow } from './ahead-window.ts';
 import type { Listing } from './metadata-listing.ts';
 
 /** How many more look-ups each that was asked for by the kernel earns. */
-const EARNS = 8;
+const EARNS = 32;
 
 export interface AheadWork {
   /** Begins to look entry `at` up; undefined: it cannot be any more. */
@@ -69,7 +69,8 @@ export class Ahead {
   /** The entry to look up next; undefined: none, or none yet. */
   #next(listing: Listing): number | undefined {
     const { round, entries } = listing;
-    if (round.asked - round.told - EARNS * round.hits >= round.credit || this.#work.full(listing)) return undefined;
+    const earned = round.credit + round.told + EARNS * (round.hits + round.missed);
+    if (round.asked >= earned || this.#work.full(listing)) return undefined;
     while (round.left > 0) {
       const at = round.next % entries.length;
       round.next = at + 1;

@@ -43,13 +43,15 @@ export interface Round {
   asked: number;
   hits: number;
   told: number;
+  /** LOOKUPs of names just read that nothing was known of yet: whoever walks, in whatever order, is on its way. */
+  missed: number;
   /** How many may be made before any was used. */
   credit: number;
 }
 
 /** `left`: the entries to look up at once; 0: it waits for a LOOKUP to begin with. */
 export function newRound(left: number, credit: number): Round {
-  return { armed: left === 0, next: 0, left, asked: 0, hits: 0, told: 0, credit };
+  return { armed: left === 0, next: 0, left, asked: 0, hits: 0, told: 0, missed: 0, credit };
 }
 
 export function newListing(

@@ -196,6 +196,7 @@ export class Metadata {
       round.next = at + 1;
       round.left = listing.entries.length;
     }
+    if (round.credit > CREDIT_REOPENED) round.missed++;
     listing.directory = directory;
     void this.#follow(listing, at, reply, askedMs);
     this.#ahead.go(listing);

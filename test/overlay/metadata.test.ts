@@ -216,11 +216,25 @@ test('a file that was written and then forgotten by the kernel is not told as it
   const opened = await stage.overlay.open(node, O_WRONLY, false, CALLER);
   assert.ok(typeof opened === 'object');
   assert.equal(await stage.overlay.write(node, opened.handle, 0, Buffer.from('longer'), false, CALLER), 6);
-  assert.equal((await stage.lookup('f1')).attributes.size, 6, 'while it is open for writing');
   stage.overlay.release(node, opened.handle);
-  stage.overlay.forget(node, 2);
+  stage.overlay.forget(node, 1);
+  assert.equal(stage.overlay.snapshot().inodes, 1, 'only the root is known');
   assert.equal((await stage.lookup('f1')).attributes.size, 6, 'when it was forgotten');
   assert.equal((await stage.list()).get('f1')?.attributes.size ?? 6, 6, 'in a listing');
+});
+
+// S3.6
+test('a file that is open for writing is asked about each time: the kernel may write to it past the daemon', async () => {
+  const stage = await Stage.open(10);
+  await stage.list();
+  await stage.ahead(10);
+  const { node } = await stage.lookup('f1');
+  const opened = await stage.overlay.open(node, O_WRONLY, false, CALLER);
+  assert.ok(typeof opened === 'object');
+  assert.equal((await stage.lookup('f1')).attributes.size, 3);
+  fs.writeFileSync(path.join(stage.source, 'f1'), 'much longer');
+  assert.equal((await stage.lookup('f1')).attributes.size, 11);
+  stage.overlay.release(node, opened.handle);
 });
 
 // S2.10, S4.7
