@@ -60,7 +60,7 @@ const ways: { name: string; options: string[]; lease: number }[] = [
 ];
 
 for (const way of ways) {
-  // S1.1, S2.2, S2.4, S2.5, S2.6, S2.10, S3.7, S4.4
+  // S1.1, S2.2, S2.4, S2.5, S2.6, S2.10, S2.11, S3.7, S4.4
   test(`replacement under load mixes nothing and shows the new file within the lease, ${way.name}`, {
     skip: noMounts,
   }, async (t) => {

@@ -188,6 +188,7 @@ for (const speed of ['inline', 'pooled'] as const) {
   });
 }
 
+// S2.11
 test('an opener that was sent to look a replaced file up again is not sent a second time, by a sample', async () => {
   const { source, overlay, put, open, kernel } = await stage({ sampleOpens: 1 });
   put('a', LARGE);
