@@ -17,8 +17,11 @@ const FLUSH_MS = 500;
 const BATCH_ROWS = 200;
 /** When more is waiting than one transaction takes. */
 const NEXT_BATCH_MS = 50;
-/** How long an object must have been left alone before it is synced. */
-const REST_MS = 5000;
+/**
+ * How long an object must have been left alone before it is synced. By then the kernel has written most of it by itself
+ * (dirty_expire_centisecs: 30 s); sooner, the disk would be kept busy while the epoch is read.
+ */
+const REST_MS = 35_000;
 const SYNC_MS = 2000;
 const SYNCS_A_ROUND = 32;
 /** At the end the whole tier is synced, unless its disk takes longer than this; what was not, does not count as synced. */

@@ -20,6 +20,7 @@ import { type Serving, serveControl, serveMetrics } from '../control/server.ts';
 import { asMloError, Exit, MloError } from '../errors.ts';
 import { mountedAt } from '../fuse/index.ts';
 import { prlimit } from '../sys/libc.ts';
+import { askForShortSlices } from '../sys/scheduling.ts';
 import { assemble } from './assemble.ts';
 import { checkPlaces } from './check-places.ts';
 import { type Connection, connectMount, type Ended } from './connect.ts';
@@ -34,6 +35,7 @@ export async function run(): Promise<number> {
   if (request === null) throw new MloError('MLO_USAGE', 'the daemon is started by ml-overlay mount');
   process.chdir('/'); // else it would keep busy whatever it was started in
   if (!request.foreground) ignoreTerminal();
+  askForShortSlices(); // before there are threads of the pool
   try {
     return await serve(request);
   } catch (error) {

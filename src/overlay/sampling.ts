@@ -38,7 +38,7 @@ const TIME_SAVED_MOST_MS = 60 * 64;
  * Between two READs of a sample its reader and the daemon wait for each other and for a processor, or the reader does
  * something else: so much of it is put down to sampling, in ms.
  */
-const GAP_MOST_MS = 0.3;
+const GAP_MOST_MS = 1;
 /** Files remembered as never to be sampled again. */
 const SPARED_MOST = 4096;
 

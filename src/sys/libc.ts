@@ -324,6 +324,19 @@ export function becomeOnThisThread(uid: number, gid: number, groups: readonly nu
   return 0;
 }
 
+const syscallAttributes = libc.func('long syscall(long, long, void *, long, long)');
+/** Fills `attributes`, a struct sched_attr, with those of this thread. 0 or a negated errno. */
+export function schedGetAttributes(attributes: Uint8Array): number {
+  const number = process.arch === 'arm64' ? 275 : 315;
+  return (syscallAttributes(number, 0, attributes, attributes.length, 0) as number) < 0 ? -koffi.errno() : 0;
+}
+
+/** Gives this thread, and those it starts from then on, the attributes. 0 or a negated errno. */
+export function schedSetAttributes(attributes: Uint8Array): number {
+  const number = process.arch === 'arm64' ? 274 : 314;
+  return (syscallAttributes(number, 0, attributes, 0, 0) as number) < 0 ? -koffi.errno() : 0;
+}
+
 // --- a device's frames, and libuv's loop ------------------------------------------------------------------------------
 const readDirect = libc.func('long read(int, size_t, size_t)');
 const writeDirect = libc.func('long write(int, size_t, size_t)');
