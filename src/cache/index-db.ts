@@ -6,7 +6,7 @@
  * never be torn; and a row says `synced` only after its object was. Rows without it count for nothing after another boot.
  * SQLite does not see a flipped bit in a value, so each row carries a checksum of itself, the seal.
  *
- * Opening it reads one small index: the time does not grow with the files (60 ms for a million). Rows are read by need
+ * Opening it counts by one small index, without reading the rows: milliseconds where that took seconds. Rows are read by need
  * (`find`) and in slices (`slice`).
  */
 import * as fs from 'node:fs';

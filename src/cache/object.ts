@@ -13,6 +13,7 @@
  */
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
+import { O_CLOEXEC, O_RDONLY } from '../sys/open-flags.ts';
 import { assemble } from './assemble.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
@@ -26,8 +27,6 @@ import type { ObjectHost } from './object-host.ts';
 const WHOLE_FILE_BYTES = 1024 * 1024;
 /** How exactly the index knows when an object was last used. */
 const USED_SECONDS = 600;
-const O_RDONLY = 0;
-const O_CLOEXEC = 0o2000000;
 
 export class CacheObject implements CachedContent {
   readonly id: number;

@@ -9,13 +9,9 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Errno, errnoName, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
-import { O_DIRECT } from '../sys/open-flags.ts';
+import { O_CLOEXEC, O_CREAT, O_DIRECT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
 import type { Log } from '../telemetry/log.ts';
 
-const O_RDWR = 2;
-const O_CREAT = 0o100;
-const O_EXCL = 0o200;
-const O_CLOEXEC = 0o2000000;
 const RETRY_MS = 5000;
 const SPACE_CHECK_MS = 2000;
 /** Directories the objects are spread over. */

@@ -2,15 +2,13 @@
 import type { Created, Entry, HandleId, NodeId } from '../overlay/filesystem.ts';
 import { isRegular } from '../store/attributes.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
+import { O_CREAT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
 import type { Context } from './context.ts';
 import { bytesOf, EILSEQ, namesOf, placeOf } from './paths.ts';
 
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const OWNER_READS_AND_WRITES = 0o600;
-const O_RDWR = 2;
-const O_CREAT = 0o100;
-const O_EXCL = 0o200;
 /** The open that belongs to a creation follows at once; mknod(2) alone has none. */
 const NEWBORN_MS = 1000;
 

@@ -7,6 +7,7 @@
 import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { Errno, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
+import { O_CLOEXEC, O_RDWR } from '../sys/open-flags.ts';
 import { mountByHelper, unmountByHelper } from './fusermount.ts';
 import { MountError } from './mount-error.ts';
 import { mountedAt } from './mount-table.ts';
@@ -65,8 +66,6 @@ const DEFAULT_MAX_READ = 1 << 20;
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
-const O_RDWR = 2;
-const O_CLOEXEC = 0o2000000;
 const AT_FDCWD = -100;
 const CAP_SYS_ADMIN = 21n;
 

@@ -304,6 +304,13 @@ export class Core {
     close.now(fd);
   }
 
+  /** ESTALE is answered to a thread that came by `node`. */
+  sendBack(node: NodeId, thread: number): void {
+    this.sentBack.sent(thread, this.nowMs());
+    const inode = this.inode(node);
+    if (inode !== undefined) this.metadata?.ledAstray(inode);
+  }
+
   /** Lets go of the cached object; readers that need more bytes turn to the source. */
   dropContent(inode: Inode): void {
     if (inode.backing?.kind === 'tier') this.backings.drop(inode, this.kernel); // when idle

@@ -67,11 +67,9 @@ export class Metadata {
     };
   }
 
-  /** ESTALE is answered to a thread that came by `inode`. */
-  sentBack(inode: Inode | undefined, thread: number): void {
-    const nowMs = this.#core.nowMs();
-    this.distrust.sentBack(thread, nowMs);
-    if (inode !== undefined) this.distrust.file(inode.node.id, Math.max(nowMs, this.distrust.since(inode.node.id)));
+  /** ESTALE is answered to somebody who came by `inode`. */
+  ledAstray({ node: { id } }: Inode): void {
+    this.distrust.file(id, Math.max(this.#core.nowMs(), this.distrust.since(id)));
   }
 
   // --- directories ---------------------------------------------------------------------------------------------------
@@ -149,7 +147,7 @@ export class Metadata {
     if (askedMs < directory.touchedAtMs || version === '' || version !== directory.version) return false;
     const nowMs = this.#core.nowMs();
     if (nowMs - Math.max(askedMs, directory.validatedAtMs) >= ttlMs) return false;
-    return this.distrust.allows(directory.node.id, thread, askedMs, nowMs);
+    return this.#allowed(directory.node.id, thread, askedMs, nowMs);
   }
 
   // --- entries -------------------------------------------------------------------------------------------------------
@@ -209,15 +207,20 @@ export class Metadata {
   #believed(directory: Inode, { found, askedMs }: Known, thread: number): boolean {
     const nowMs = this.#core.nowMs();
     if (nowMs - askedMs >= this.#core.ttlMs || askedMs < directory.touchedAtMs) return false;
-    const { distrust } = this;
-    if (!distrust.allows(directory.node.id, thread, askedMs, nowMs)) return false;
-    if (!distrust.allows(found.id, thread, askedMs, nowMs)) return false;
+    if (!this.#allowed(directory.node.id, thread, askedMs, nowMs)) return false;
+    if (!this.distrust.allows(found.id, askedMs)) return false;
     const inode = this.#core.inodes.current(found);
     if (inode === undefined) return true;
     // A newer answer told of something else: the file has changed, or another has its number now.
     const overtaken = askedMs < inode.attributesAtMs;
     if (overtaken && this.#core.store.version(found.attributes) !== inode.version) return false;
     return askedMs >= inode.touchedAtMs && inode.writers === 0 && inode.writersComing === 0;
+  }
+
+  /** Whoever was answered ESTALE walks its path again, and what made it fail must not lead it there again. */
+  #allowed(id: FileId, thread: number, askedMs: number, nowMs: number): boolean {
+    const sentAtMs = this.#core.sentBack.sentAtMs(thread, nowMs);
+    return (sentAtMs === undefined || askedMs >= sentAtMs) && this.distrust.allows(id, askedMs);
   }
 
   /** Whether entry `at` need not be looked up ahead. */

@@ -33,9 +33,7 @@ export function open(core: Core, node: NodeId, flags: number, clearSuid: boolean
 }
 
 function ended(core: Core, outcome: Outcome<Opened>, caller: Caller): Outcome<Opened> {
-  if (!failed(outcome)) return begun(core, outcome as Opened, caller);
-  if (outcome === -Errno.ESTALE) core.sentBack.sent(caller.pid, core.nowMs());
-  return outcome;
+  return failed(outcome) ? outcome : begun(core, outcome as Opened, caller);
 }
 
 /** What follows every OPEN that came to a handle. */

@@ -225,14 +225,14 @@ export class Overlay implements FileSystem {
 
   /** Notes who is sent back by ESTALE, before the answer goes out: what led there must not lead there again. */
   #told<T>(node: NodeId, reply: Reply<T>, caller: Caller | undefined): Reply<T> {
-    const { metadata } = this.#core;
-    if (metadata === undefined) return reply;
     const thread = caller?.pid ?? 0; // the object is reused
-    const note = (outcome: Outcome<T>): Outcome<T> => {
-      if (outcome === -Errno.ESTALE) metadata.sentBack(this.#core.inode(node), thread);
-      return outcome;
-    };
-    return reply instanceof Promise ? reply.then(note) : note(reply);
+    if (reply instanceof Promise) return reply.then((outcome) => this.#note(node, outcome, thread));
+    return this.#note(node, reply, thread);
+  }
+
+  #note<T>(node: NodeId, outcome: Outcome<T>, thread: number): Outcome<T> {
+    if (outcome === -Errno.ESTALE) this.#core.sendBack(node, thread);
+    return outcome;
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * Threads whose OPEN was answered ESTALE. The kernel then looks the name up again and opens what it finds, once: if that
- * is answered ESTALE too, the program sees it. So whoever is on its way back is served by any way that is right.
+ * Threads that were answered ESTALE. The kernel then walks the path again and does once more what it was to do, once: if
+ * that is answered ESTALE too, the program sees it. So what made a thread fail does not lead it there again (metadata.ts),
+ * and one that comes back to open is served by any way that is right (open.ts).
  */
 
 /** Longer ago, it went elsewhere: the name was gone. */
@@ -13,8 +14,13 @@ export class SentBack {
   /** `thread`: 0 is nobody's. */
   sent(thread: number, nowMs: number): void {
     if (thread === 0) return;
-    if (this.#atMs.size >= AWAITED_MOST) this.#atMs.clear();
+    this.#atMs.delete(thread); // to the end of the row
     this.#atMs.set(thread, nowMs);
+    if (this.#atMs.size <= AWAITED_MOST) return;
+    for (const oldest of this.#atMs.keys()) {
+      this.#atMs.delete(oldest);
+      break;
+    }
   }
 
   /** When a thread that is expected back was sent (monotonic ms). */

@@ -1,9 +1,12 @@
 /** Short slices, in processes of their own: what is asked for holds for a whole process. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { statusOf } from '../cli/support.ts';
+import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { run } from '../support/run.ts';
+import { withWatchdog } from '../support/watchdog.ts';
 
 const module = fileURLToPath(new URL('../../src/sys/scheduling.ts', import.meta.url));
 const program = `
@@ -33,4 +36,15 @@ test('one that was given another policy keeps it as it is', async () => {
   const { status, stdout, stderr } = await run('chrt', ['-b', '0', process.execPath, ...words], { seconds: 30 });
   assert.equal(status, 0, stderr);
   assert.equal((JSON.parse(stdout) as { asked: boolean }).asked, false);
+});
+
+const untold = existsSync('/proc/self/sched') ? false : 'no /proc/PID/sched here';
+
+test('the daemon of a mount has short slices', { skip: noMounts || older || untold }, async () => {
+  const mount = await mountOverlay({ source: temporaryDirectory('source'), options: ['--cache', 'none'] });
+  await withWatchdog(mount, 30, async () => {
+    const { pid } = await statusOf(mount.mountpoint);
+    assert.match(readFileSync(`/proc/${pid}/sched`, 'latin1'), /^se.slice +: +100000$/m);
+  });
+  await mount.unmount();
 });

@@ -1,10 +1,11 @@
 /** The kernel's flag bits this store uses. Those whose value depends on the architecture come from Node. */
 import { constants } from 'node:fs';
-import { O_ACCMODE, O_DIRECT } from '../../sys/open-flags.ts';
+import { O_ACCMODE, O_CLOEXEC, O_DIRECT } from '../../sys/open-flags.ts';
 
 export {
   O_ACCMODE,
   O_APPEND,
+  O_CLOEXEC,
   O_CREAT,
   O_DIRECT,
   O_EXCL,
@@ -14,7 +15,6 @@ export {
   O_WRONLY,
 } from '../../sys/open-flags.ts';
 export const { O_DIRECTORY, O_DSYNC, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_SYNC } = constants;
-export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 
