@@ -11,6 +11,7 @@
  *
  * INVARIANT: a chunk is present only after its bytes are in the tier's file. An exposed object is never written again.
  */
+import type { Carrier } from '../sys/carrier.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_RDONLY } from '../sys/open-flags.ts';
@@ -153,6 +154,19 @@ export class CacheObject implements CachedContent {
     if (!trusted && !this.checks.here(into, first, last)) return -Errno.EAGAIN;
     this.#host.hit(count);
     return count;
+  }
+
+  carryNow(carrier: Carrier, length: number, offset: number): number {
+    const end = Math.min(offset + length, this.key.size);
+    if (offset >= end) return 0;
+    const first = this.#chunkOf(offset);
+    const last = this.#chunkOf(end - 1);
+    if (!this.chunks.covers(first, last) || !this.chunks.trusts(first, last)) return -Errno.EAGAIN; // `readNow` may check
+    const fd = this.open();
+    if (fd < 0 || !this.#host.tier.residency.covers(fd, offset, end - offset)) return -Errno.EAGAIN;
+    if (!carrier.take(fd, offset, end - offset, length)) return -Errno.EAGAIN;
+    this.#host.hit(end - offset);
+    return end - offset;
   }
 
   async read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>> {

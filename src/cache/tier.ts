@@ -10,6 +10,7 @@ import * as path from 'node:path';
 import { Errno, errnoName, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_CREAT, O_DIRECT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
+import { Residency } from '../sys/residency.ts';
 import type { Log } from '../telemetry/log.ts';
 
 const RETRY_MS = 5000;
@@ -38,6 +39,7 @@ export class Tier {
   readonly #log: Log;
   /** The file system answers RWF_NOWAIT; where it does not (tmpfs), a plain read does not wait either. */
   nowait = true;
+  readonly residency: Residency = new Residency();
   #usedBytes = 0;
   #freeBytes = Number.POSITIVE_INFINITY;
   #trouble: string | undefined;
