@@ -100,7 +100,7 @@ export class Tier {
     return objectPath(this.directory, id);
   }
 
-  /** Creates an object's file; a descriptor or a negated errno. */
+  /** Creates an object's file of a size; a descriptor or a negated errno. */
   async create(id: number, size: number): Promise<number> {
     const file = this.path(id);
     const name = sys.cstring(file);
@@ -111,11 +111,17 @@ export class Tier {
       fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     }
     if (fd < 0) return this.failed(fd, 'create');
-    const sized = await sys.ftruncate.later(fd, size);
+    const sized = size === 0 ? 0 : await this.resize(fd, size);
     if (sized === 0) return fd;
     sys.close.now(fd);
     await this.remove(id); // left there it would take space, and the next try for it would meet EEXIST
-    return this.failed(sized, 'truncate');
+    return sized;
+  }
+
+  /** 0 or a negated errno, which has been taken note of. */
+  async resize(fd: number, size: number): Promise<number> {
+    const sized = await sys.ftruncate.later(fd, size);
+    return sized === 0 ? 0 : this.failed(sized, 'truncate');
   }
 
   /** Opens an object's file when it is there and as long as it must be; else a negated errno. */
