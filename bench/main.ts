@@ -18,6 +18,8 @@
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
  *     --minutes N        soak: for how long (30)
+ *     --warm-up N        soak: minutes that count for nothing (a fifth of them all)
+ *     --pause-ms N       soak: how long each kind of work rests between its rounds (20)
  *     --against REF      micro: fail when a benchmark is more than twice as slow as at REF ("merge-base" finds one)
  *     --latency MS, --bandwidth MB/s       the slow store that is the source (5, 200; --quick: 2, 400)
  *     --plain            works: the source is a local directory instead
@@ -55,6 +57,8 @@ const OPTIONS = {
   write: { type: 'boolean', default: false },
   against: { type: 'string' },
   minutes: { type: 'string', default: '30' },
+  'warm-up': { type: 'string' },
+  'pause-ms': { type: 'string', default: '20' },
 } as const;
 
 const { values, positionals } = parsed();
@@ -82,7 +86,11 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
   overhead: (scope) => {
     return overheadSuite(scope, { python, quick, rounds: Number(values.rounds ?? 15), only: values.only, directory });
   },
-  soak: (scope) => soakSuite(scope, { python, minutes: Number(values.minutes), directory }),
+  soak: (scope) => {
+    const minutes = Number(values.minutes);
+    const warmMinutes = Number(values['warm-up'] ?? minutes / 5);
+    return soakSuite(scope, { python, minutes, warmMinutes, pauseMs: Number(values['pause-ms']), directory });
+  },
   slow: (scope) => {
     const latencyMs = Number(values.latency ?? 5);
     const bandwidth = parseSize(values.bandwidth ?? '200MB');
