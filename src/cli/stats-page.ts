@@ -84,14 +84,17 @@ function origins({ reads, opens }: StatsDocument): string[] {
   }
   if (hidden.opens === null) lines.push('the kernel opens and reads files by itself; what it does is not seen');
   else if (hidden.opens > 0) {
-    const { reads: count, bytes } = hidden;
-    const about =
-      count === null
-        ? 'how much cannot be seen'
-        : `about ${whole(count)} reads${bytes === null ? '' : `, ${size(bytes)}`} (estimated from ${whole(hidden.sampledOpens)} opens)`;
-    lines.push(`by the kernel itself: ${whole(hidden.opens)} of ${whole(opens.count)} opens; ${about}`);
+    lines.push(`by the kernel itself: ${whole(hidden.opens)} of ${whole(opens.count)} opens; ${estimated(hidden)}`);
   }
   return lines;
+}
+
+/** Twice the standard error: nineteen estimates of twenty are no further off. */
+function estimated({ reads, readsError, bytes, bytesError, sampledOpens }: StatsDocument['reads']['hidden']): string {
+  if (reads === null || bytes === null) return 'how much cannot be seen';
+  const off = Math.max((readsError ?? 0) / Math.max(1, reads), (bytesError ?? 0) / Math.max(1, bytes));
+  const about = `about ${whole(reads)} reads, ${size(bytes)}`;
+  return `${about}, give or take ${percent(2 * off)} (estimated from ${whole(sampledOpens)} opens)`;
 }
 
 export function cache({ cache }: StatsDocument): string {
