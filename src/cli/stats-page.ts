@@ -38,6 +38,7 @@ export function page(stats: StatsDocument, width: number): string[] {
   for (const text of origins(stats)) say('', text);
   say('cache', cache(stats));
   say('store', store(stats));
+  if (stats.metadata !== null) say('names', names(stats.metadata));
   say('opens', opens(stats));
   if (stats.writes.count > 0) say('writes', `${whole(stats.writes.count)}, ${size(stats.writes.bytes)}`);
   if (stats.trace !== null) {
@@ -123,6 +124,12 @@ function store({ store }: StatsDocument): string {
   kinds.sort(([, a], [, b]) => b - a);
   const of = kinds.length === 0 ? '' : `: ${kinds.map(([kind, count]) => `${kind} ${whole(count)}`).join(', ')}`;
   return `${whole(store.requests)} requests, ${size(store.bytes)}, ${whole(store.errors)} failed${of}`;
+}
+
+function names({ hits, misses, aheadRequests, aheadUsed, bytes }: NonNullable<StatsDocument['metadata']>): string {
+  const known = `${percent(ratio(hits, misses))} of ${whole(hits + misses)} look-ups answered from what was known`;
+  const ahead = aheadRequests > 0 ? `; ${whole(aheadRequests)} asked for ahead, ${whole(aheadUsed)} of them used` : '';
+  return `${known}${ahead}; ${size(bytes)} in memory`;
 }
 
 function opens({ opens }: StatsDocument): string {

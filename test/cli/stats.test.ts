@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { page } from '../../src/cli/stats-page.ts';
 import { comparable, frame, type Line, tick } from '../../src/cli/stats-table.ts';
-import { clean, fit, milliseconds, percent, short, span, widthOf, wrap } from '../../src/cli/stats-text.ts';
+import { clean, fit, milliseconds, percent, short, span, widthOf, wrap, wrapMost } from '../../src/cli/stats-text.ts';
 import { painted } from '../../src/cli/stats-watch.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
 import { command, type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
@@ -98,12 +98,27 @@ test('the table shows what happened between two documents', () => {
   const [first, second] = [sample(), later(sample(), 2, 1.1)];
   const text = table(second, first, 80, 24).join('\n');
   assert.match(text, /^reads +500\/s +154 MiB\/s +from the cache 89 %/m, '1,000 reads in 2 s');
-  assert.match(text, /^store +216\/s +30 MiB\/s/m);
+  assert.match(text, /^store +216\/s +30 MiB\/s +no errors +names known 98 % in all$/m);
   assert.match(text, /^waiting +2.2 threads at a time now; the job waited for data about 31 %/m);
   assert.match(text, /^ +4121 +python3 +60 +250 +32 MiB +39 % +31 %$/m, '3.1 s of 2 s times 4 threads');
   assert.match(text, /^ +4122 .* ~12 %$/m, 'an estimate is marked');
   assert.match(text, /^READ +500 +4.30 ms +0.20 ms +80.0 ms/m);
   assert.match(table(second, first, 200, 50).join('\n'), /THREADS .* WAITED/, 'a wide screen shows more');
+});
+
+test('what a small screen has no room for goes clause by clause, and what would help is whole', () => {
+  const stats = later(sample(), 2, 1.1);
+  stats.cache.evictions += 30;
+  stats.stall.sentences = [
+    '509 processes waited 58 % of the last epoch for data; 29 % of it in first reads of files; with the data set cached the epoch would take about 15 s instead of 37',
+  ];
+  const text = table(stats, sample(), 80, 24).join('\n');
+  assert.match(text, /^waiting .*\n +time; accelerator utilisation 69 %$/m);
+  assert.match(text, /^> 509 processes (.*\n){2} {2}instead of 37$/m);
+  assert.match(text, /^cache .* evicts 15\/s$/m);
+  assert.match(page(stats, 80).join('\n'), /^names +98 % of .* look-ups answered from what was known; .* asked for\n/m);
+  assert.deepEqual(wrapMost('one two; three four; five', 12, 1), ['one two']);
+  assert.deepEqual(wrapMost('one two three', 8, 1), ['one t...']);
 });
 
 test('the first table has no rates, and one without traffic shows zeros', () => {
