@@ -8,16 +8,18 @@
  *     slow    two epochs from a slow store, with and without the overlay
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
- *     overhead  what telemetry costs the daemon: processor time with and without it
+ *     overhead  what telemetry, and recording a trace, cost: with and without them, in turn
  *
  *     --json FILE        the result with machine and versions
  *     --quick            less data; bounds are for the standard sizes
- *     --rounds N         interleaved rounds (works, mount: 3, slow: 1)
- *     --only TEXT        works, mount: those whose name contains TEXT
+ *     --rounds N         interleaved rounds (works, mount: 3, slow: 1; overhead: 10 for each pair of daemons)
+ *     --only TEXT        works, mount, overhead: those whose name contains TEXT
  *     --dir DIR          where data are made (and removed): default the temporary directory
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
- *     --minutes N        soak: for how long (30)
+ *     --minutes N        soak: for how long (30); overhead: telemetry, at most (4)
+ *     --warm-up N        soak: minutes that count for nothing (a fifth of them all)
+ *     --pause-ms N       soak: how long each kind of work rests between its rounds (20)
  *     --against REF      micro: fail when a benchmark is more than twice as slow as at REF ("merge-base" finds one)
  *     --latency MS, --bandwidth MB/s       the slow store that is the source (5, 200; --quick: 2, 400)
  *     --plain            works: the source is a local directory instead
@@ -54,7 +56,9 @@ const OPTIONS = {
   'no-drop': { type: 'boolean', default: false },
   write: { type: 'boolean', default: false },
   against: { type: 'string' },
-  minutes: { type: 'string', default: '30' },
+  minutes: { type: 'string' },
+  'warm-up': { type: 'string' },
+  'pause-ms': { type: 'string', default: '20' },
 } as const;
 
 const { values, positionals } = parsed();
@@ -80,9 +84,15 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     return microSuite(scope, { quick, rounds: Number(values.rounds ?? 5), only, directory, against });
   },
   overhead: (scope) => {
-    return overheadSuite(scope, { python, quick, rounds: Number(values.rounds ?? 15), only: values.only, directory });
+    const rounds = Number(values.rounds ?? 10);
+    const minutes = Number(values.minutes ?? 4);
+    return overheadSuite(scope, { python, quick, rounds, minutes, only: values.only, directory });
   },
-  soak: (scope) => soakSuite(scope, { python, minutes: Number(values.minutes), directory }),
+  soak: (scope) => {
+    const minutes = Number(values.minutes ?? 30);
+    const warmMinutes = Number(values['warm-up'] ?? minutes / 5);
+    return soakSuite(scope, { python, minutes, warmMinutes, pauseMs: Number(values['pause-ms']), directory });
+  },
   slow: (scope) => {
     const latencyMs = Number(values.latency ?? 5);
     const bandwidth = parseSize(values.bandwidth ?? '200MB');

@@ -15,13 +15,11 @@ import random
 import time
 
 
-def read_all(paths, size, start, results):
+def read_share(paths, size):
+    """Bytes read."""
     buffers = [bytearray(size)]
     total = 0
-    gc.disable()
     opened, readv, close = os.open, os.readv, os.close
-    start.wait()
-    began = time.monotonic()
     for path in paths:
         fd = opened(path, 0)
         got = readv(fd, buffers)
@@ -30,6 +28,14 @@ def read_all(paths, size, start, results):
             got = readv(fd, buffers)
             total += got
         close(fd)
+    return total
+
+
+def read_all(paths, size, start, results):
+    gc.disable()
+    start.wait()
+    began = time.monotonic()
+    total = read_share(paths, size)
     results.put((began, time.monotonic(), total))
 
 

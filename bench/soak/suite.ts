@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- soak [--minutes 30]`: every kind of work at once, on a mount with a cache and on one without, for a long
+ * `npm run bench -- soak [--minutes 30] [--warm-up 6]`: every kind of work at once, on a mount with a cache and on one without, for a long
  * time; then whether the daemons hold more than they did, and whether anything is left when they are gone.
  */
 import { existsSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
@@ -19,6 +19,10 @@ import { floors, type Point, rise, type Trend, trendOf } from './trend.ts';
 export interface SoakOptions {
   python: string;
   minutes: number;
+  /** Samples of these first minutes count for nothing. */
+  warmMinutes: number;
+  /** Of every kind of work between two rounds of it. */
+  pauseMs: number;
   directory: string | undefined;
 }
 
@@ -29,8 +33,7 @@ const SLOPE_MOST = 1;
 const DESCRIPTORS_MOST = 8;
 const TIMERS_MOST = 3;
 const SAMPLE_SECONDS = 3;
-/** A fifth of the time, and at least this much, is for warming up. */
-const WARM_SECONDS = 60;
+const WARM_SECONDS_LEAST = 60;
 /** Stretches of which the least memory is taken. */
 const WINDOWS = 20;
 const REPLACE_MS = 200;
@@ -70,7 +73,7 @@ export async function soakSuite(scope: Scope, options: SoakOptions): Promise<obj
   // Each with a seed of its own: the mounts share a source, and no two may write the same names.
   const workers = soaked.flatMap(({ name, daemon }, mount) =>
     kinds.map((kind, at) =>
-      startWorker(scope, options.python, kind, name, daemon.mount.mountpoint, mount * kinds.length + at + 1),
+      startWorker(scope, options, kind, name, daemon.mount.mountpoint, mount * kinds.length + at + 1),
     ),
   );
   const began = performance.now();
@@ -98,7 +101,7 @@ export async function soakSuite(scope: Scope, options: SoakOptions): Promise<obj
   for (const { failed } of workers) if (failed !== undefined) failures.push(failed);
   for (const one of soaked) failures.push(...(await leftBehind(one)));
 
-  const warmSeconds = Math.max(WARM_SECONDS, options.minutes * 12);
+  const warmSeconds = Math.max(WARM_SECONDS_LEAST, options.warmMinutes * 60);
   const results = soaked.map((one) => judge(one, warmSeconds));
   for (const { name, rows } of results) {
     if (rows.length > 0)
@@ -122,6 +125,7 @@ export async function soakSuite(scope: Scope, options: SoakOptions): Promise<obj
     minutes: options.minutes,
     systems,
     warmSeconds,
+    pauseMs: options.pauseMs,
     mounts: soaked.map(({ name, samples }, at) => ({ name, samples, trends: results[at]!.trends })),
     failures,
     bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
@@ -147,13 +151,15 @@ function replaceOne(source: string, version: number): void {
 
 function startWorker(
   scope: Scope,
-  python: string,
+  { python, pauseMs }: SoakOptions,
   kind: Worker['kind'],
   mount: string,
   root: string,
   seed: number,
 ): Worker {
-  const child = lineProcess(scope, python, [join(import.meta.dirname, 'work.py'), kind, root, '--seed', String(seed)]);
+  const program = join(import.meta.dirname, 'work.py');
+  const pause = ['--pause-ms', String(pauseMs)];
+  const child = lineProcess(scope, python, [program, kind, root, '--seed', String(seed), ...pause]);
   const worker: Worker = { kind, mount, process: child, failed: undefined, done: 0 };
   let stderr = '';
   child.process.stderr?.on('data', (text: string) => {

@@ -64,5 +64,6 @@ export async function startLoader(scope: Scope, options: LoaderOptions): Promise
 export const scripts = {
   makeImages: join(directory, 'make_images.py'),
   readFiles: join(directory, 'read_files.py'),
+  readInTurn: join(directory, 'read_in_turn.py'),
   createFiles: join(directory, 'create_files.py'),
 };

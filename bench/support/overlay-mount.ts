@@ -8,7 +8,7 @@ import { MARK } from './watchdog.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 /** ML_OVERLAY_COMMAND: another build to measure. */
-const command = process.env.ML_OVERLAY_COMMAND ?? join(root, 'bin/ml-overlay');
+export const overlayCommand: string = process.env.ML_OVERLAY_COMMAND ?? join(root, 'bin/ml-overlay');
 let number = 0;
 
 export interface OverlayMount {
@@ -33,13 +33,13 @@ export async function mountOverlay(
   const unmount = async (): Promise<void> => {
     if (!mounted) return;
     mounted = false;
-    if (mountAt(mountpoint) !== undefined) await run(command, ['umount', mountpoint], { timeoutSeconds: 20 });
+    if (mountAt(mountpoint) !== undefined) await run(overlayCommand, ['umount', mountpoint], { timeoutSeconds: 20 });
     await forceUnmount(mountpoint);
     for (let tries = 0; tries < 100 && marked(MARK, mark).length > 0; tries++) await sleep(50);
     for (const { pid } of marked(MARK, mark)) process.kill(pid, 'SIGKILL');
   };
   scope.defer(`the overlay at ${mountpoint}`, unmount);
-  const ran = await must(command, ['mount', source, mountpoint, ...args], {
+  const ran = await must(overlayCommand, ['mount', source, mountpoint, ...args], {
     timeoutSeconds: 30,
     env: { [MARK]: mark },
   });

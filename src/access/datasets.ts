@@ -93,8 +93,11 @@ export class DataSets {
     directory.opens++;
     directory.waitMs += nowMs - begunMs;
     if (file.known >= 0) {
-      const grown = isNew ? 0 : this.#files.resize(file.known, inode.attributes.size);
-      if (grown !== 0) directory.bytes += grown;
+      const { size } = inode.attributes;
+      if (size !== file.sizeBytes) {
+        directory.bytes += this.#files.resize(file.known, size);
+        file.sizeBytes = size;
+      }
       const before = isNew ? 0 : this.#files.ticket(file.known);
       const ticket = set.epochs.opened(before, isNew);
       if (ticket !== before) this.#files.setTicket(file.known, ticket);
@@ -131,6 +134,7 @@ export class DataSets {
     file.known = this.#files.find(low, high);
     if (file.known >= 0) return false;
     const { size } = inode.attributes;
+    file.sizeBytes = size;
     file.known = this.#files.add(low, high, size);
     directory.files++;
     directory.bytes += size;

@@ -3,7 +3,8 @@
  * kernel's function that a thread sleeps in, "0" while it runs. It sees what no request tells: page faults and reads of
  * files that the kernel serves by itself, pages that another thread's request is bringing, requests that are still queued.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { preadNow } from '../sys/libc.ts';
 
 /** What a sample says of a thread. */
 export const Doing = { GONE: 0, RUNNING: 1, HELD: 2, SLEEPING: 3, IDLE: 4, LOCKED: 5, OTHER: 6 } as const;
@@ -53,11 +54,6 @@ export function unwatch(fd: number): void {
 
 export function look(fd: number): Doing {
   if (fd < 0) return Doing.GONE;
-  let length = 0;
-  try {
-    length = readSync(fd, buffer, 0, NAME_MAX, 0);
-  } catch {
-    return Doing.GONE;
-  }
-  return doingOf(buffer.toString('latin1', 0, length));
+  const length = preadNow(fd, buffer, NAME_MAX, 0);
+  return length < 0 ? Doing.GONE : doingOf(buffer.toString('latin1', 0, length));
 }

@@ -8,11 +8,12 @@
  *   snapshot   both together: WaitTotals.waitMs, stall-report.ts
  */
 import { O_ACCMODE, O_DIRECT, O_RDONLY } from '../sys/open-flags.ts';
+import { observed } from './observed.ts';
 import { type AccessedHandle, From } from './observer.ts';
 import { isAlive, lookAtProcess, ProcessTable, processIdOf, type ReadingProcess } from './processes.ts';
 import type { ProcessSnapshot, StallSnapshot } from './snapshot.ts';
 import { Consumer, ConsumerSamples, consumerOf } from './stall-consumer.ts';
-import { FilesSeen } from './stall-files.ts';
+import { FilesSeen, isFirstRead, wasRead, wasReleased } from './stall-files.ts';
 import { type EndedEpoch, processSnapshots, stallSnapshot } from './stall-report.ts';
 import { Doing, look, unwatch, watch } from './stall-sampler.ts';
 import { WaitTotals } from './stall-totals.ts';
@@ -111,7 +112,7 @@ export class StallMeter {
   }
 
   opened(handle: AccessedHandle, id: number, begunMs: number): void {
-    const { nodeId } = handle.inode;
+    const file = observed(handle.inode);
     const process = this.#processOf(id, begunMs);
     if (process.opens++ === 0 && process.pid !== null)
       process.command = lookAtProcess(process.pid)?.command ?? process.command;
@@ -120,9 +121,9 @@ export class StallMeter {
       process.totals.unseenOpens++;
       this.#epoch.unseenOpens++;
     }
-    this.#current?.opening(this.#files.isFirst(nodeId), this.#epoch);
+    this.#current?.opening(isFirstRead(file), this.#epoch);
     if ((handle.flags & O_ACCMODE) !== O_RDONLY) return; // a file made anew is none of a data set
-    const seen = this.#files.opened(nodeId);
+    const seen = this.#files.opened(file);
     if (seen === 'new') return;
     if (this.#files.again === 1 || this.#mark === undefined) this.#mark = { atMs: begunMs, totals: this.#epoch.copy() };
     if (seen === 'epoch') this.#newEpoch(this.#mark);
@@ -134,7 +135,7 @@ export class StallMeter {
     if (id === process.pid) process.mainRequests++;
     if (this.#current === undefined) return;
     const { inode } = handle;
-    const first = this.#files.isFirst(inode.nodeId);
+    const first = isFirstRead(observed(inode));
     const direct = (handle.flags & O_DIRECT) !== 0;
     this.#current.readsNow(handle.id, offset, size, inode.attributes.size, first, direct, begunMs, this.#epoch);
   }
@@ -143,12 +144,12 @@ export class StallMeter {
     const process = this.#processOf(id, begunMs);
     if (count <= 0) return;
     process.readBytes += count;
-    this.#files.wasRead(handle.inode.nodeId);
+    wasRead(observed(handle.inode));
     this.#current?.readFrom(from === From.TIER);
   }
 
   released(handle: AccessedHandle): void {
-    this.#files.released(handle.inode.nodeId);
+    wasReleased(observed(handle.inode));
   }
 
   /** The process of a thread whose request is in hand; `#current` is the thread then. */

@@ -15,6 +15,9 @@ import { deviceOf, overlayDevices, statDevice } from './probe.ts';
 const LIMIT_MS = 9_000;
 /** Threads for calls that may wait for the source: it answers as many at once. */
 const POOL_THREADS = '64';
+/** For glibc (mallopt(3)): larger pieces get mappings of their own; more than that free at the heap's end is given back. */
+const MAPPED_FROM_BYTES = String(256 * 1024);
+const TRIMMED_FROM_BYTES = String(2 * 1024 ** 2);
 
 interface Command {
   args: string[];
@@ -36,6 +39,10 @@ function daemonCommand(request: DaemonRequest): Command {
       UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? POOL_THREADS,
       // glibc gives each of the pool's threads an arena of its own, and gives none of them back: tens of MiB in an hour.
       MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX ?? '2',
+      // Left to itself it raises the size from which memory is mapped by itself with each large buffer that is freed, until
+      // buffers of a megabyte lie in its heap, between small things that stay, and what a burst took is never given back.
+      MALLOC_MMAP_THRESHOLD_: process.env.MALLOC_MMAP_THRESHOLD_ ?? MAPPED_FROM_BYTES,
+      MALLOC_TRIM_THRESHOLD_: process.env.MALLOC_TRIM_THRESHOLD_ ?? TRIMMED_FROM_BYTES,
       [REQUEST_VARIABLE]: JSON.stringify(request),
     },
   };

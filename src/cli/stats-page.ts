@@ -38,6 +38,7 @@ export function page(stats: StatsDocument, width: number): string[] {
   for (const text of origins(stats)) say('', text);
   say('cache', cache(stats));
   say('store', store(stats));
+  if (stats.metadata !== null) say('names', names(stats.metadata));
   say('opens', opens(stats));
   if (stats.writes.count > 0) say('writes', `${whole(stats.writes.count)}, ${size(stats.writes.bytes)}`);
   if (stats.trace !== null) {
@@ -84,14 +85,17 @@ function origins({ reads, opens }: StatsDocument): string[] {
   }
   if (hidden.opens === null) lines.push('the kernel opens and reads files by itself; what it does is not seen');
   else if (hidden.opens > 0) {
-    const { reads: count, bytes } = hidden;
-    const about =
-      count === null
-        ? 'how much cannot be seen'
-        : `about ${whole(count)} reads${bytes === null ? '' : `, ${size(bytes)}`} (estimated from ${whole(hidden.sampledOpens)} opens)`;
-    lines.push(`by the kernel itself: ${whole(hidden.opens)} of ${whole(opens.count)} opens; ${about}`);
+    lines.push(`by the kernel itself: ${whole(hidden.opens)} of ${whole(opens.count)} opens; ${estimated(hidden)}`);
   }
   return lines;
+}
+
+/** Twice the standard error: nineteen estimates of twenty are no further off. */
+function estimated({ reads, readsError, bytes, bytesError, sampledOpens }: StatsDocument['reads']['hidden']): string {
+  if (reads === null || bytes === null) return 'how much cannot be seen';
+  const off = Math.max((readsError ?? 0) / Math.max(1, reads), (bytesError ?? 0) / Math.max(1, bytes));
+  const about = `about ${whole(reads)} reads, ${size(bytes)}`;
+  return `${about}, give or take ${percent(2 * off)} (estimated from ${whole(sampledOpens)} opens)`;
 }
 
 export function cache({ cache }: StatsDocument): string {
@@ -120,6 +124,12 @@ function store({ store }: StatsDocument): string {
   kinds.sort(([, a], [, b]) => b - a);
   const of = kinds.length === 0 ? '' : `: ${kinds.map(([kind, count]) => `${kind} ${whole(count)}`).join(', ')}`;
   return `${whole(store.requests)} requests, ${size(store.bytes)}, ${whole(store.errors)} failed${of}`;
+}
+
+function names({ hits, misses, aheadRequests, aheadUsed, bytes }: NonNullable<StatsDocument['metadata']>): string {
+  const known = `${percent(ratio(hits, misses))} of ${whole(hits + misses)} look-ups answered from what was known`;
+  const ahead = aheadRequests > 0 ? `; ${whole(aheadRequests)} asked for ahead, ${whole(aheadUsed)} of them used` : '';
+  return `${known}${ahead}; ${size(bytes)} in memory`;
 }
 
 function opens({ opens }: StatsDocument): string {

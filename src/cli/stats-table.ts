@@ -102,7 +102,7 @@ export function frame(watched: Watched, { columns, rows }: Screen): Line[] {
 
 /** What a small screen has room for; the most important sentence comes first. */
 function advice({ stall }: StatsDocument, width: number, rows: number): string[] {
-  const [most, each] = rows < TALL ? [1, 2] : [3, 4];
+  const [most, each] = rows < TALL ? [1, 3] : [3, 4];
   return stall.sentences
     .slice(0, most)
     .flatMap((sentence) => wrapMost(clean(sentence), width, each).map((line, at) => `${at === 0 ? '>' : ' '} ${line}`));
@@ -148,11 +148,9 @@ function summary(watched: Watched, rates: Rates): [label: string, text: string][
     rate(({ reads }) => reads.fromCache?.count),
     rate(({ reads }) => reads.fromStore?.count),
   );
-  const { cache, daemon } = now;
-  const kept =
-    cache.health === 'none'
-      ? 'none'
-      : `hits ${percent(cache.hitRatio)} in all   ${size(cache.bytes)} of ${size(cache.sizeBytes)}   ${clean(cache.health)}`;
+  const { daemon } = now;
+  const evictions = rate(({ cache }) => cache.evictions);
+  const evicted = evictions > 0 ? `   evicts ${short(evictions)}/s` : '';
   const cpu = percent(rates.known ? rate((stats) => stats.daemon.cpuSeconds) : null);
   const waitingNow = rates.known ? `${short(rate(waitSeconds))} threads at a time now; ` : '';
   const hidden =
@@ -161,11 +159,25 @@ function summary(watched: Watched, rates: Rates): [label: string, text: string][
   return [
     ['reads', served],
     ['opens', `${per(({ opens }) => opens.count)}${hidden}   writes ${bytes(({ writes }) => writes.bytes)}`],
-    ['store', `${per(({ store }) => store.requests)}   ${bytes(({ store }) => store.bytes)}   ${failures(now)}`],
-    ['cache', kept],
+    [
+      'store',
+      `${per(({ store }) => store.requests)}   ${bytes(({ store }) => store.bytes)}   ${failures(now)}${named(now)}`,
+    ],
+    ['cache', `${kept(now)}${evicted}`],
     ['waiting', `${waitingNow}${waiting(now)}`],
     ['daemon', `${cpu} CPU   ${size(daemon.residentBytes)}   ${troubles(now.problems)}`],
   ];
+}
+
+function kept({ cache }: StatsDocument): string {
+  if (cache.health === 'none') return 'none';
+  const used = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
+  return `hits ${percent(cache.hitRatio)} in all   ${used}   ${clean(cache.health)}`;
+}
+
+/** Of the look-ups of names, where a source's are kept. */
+function named({ metadata }: StatsDocument): string {
+  return metadata === null ? '' : `   names known ${percent(ratio(metadata.hits, metadata.misses))} in all`;
 }
 
 const hiddenOpens = ({ reads }: StatsDocument): number => reads.hidden.opens ?? 0;

@@ -50,10 +50,12 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** At most `most` of them; dots where more would follow. */
+/** At most `most` of them. What there is no room for goes clause by clause (";"), the last first; of a single one dots tell. */
 export function wrapMost(text: string, width: number, most: number): string[] {
   const lines = wrap(text, width);
   if (lines.length <= most) return lines;
+  const clauses = text.lastIndexOf('; ');
+  if (clauses > 0) return wrapMost(text.slice(0, clauses), width, most);
   return [...lines.slice(0, most - 1), fit(`${lines[most - 1] ?? ''} ${lines[most] ?? ''}`, width)];
 }
 

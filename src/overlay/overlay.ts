@@ -271,7 +271,8 @@ export class Overlay implements FileSystem {
   hidden(): HiddenSnapshot {
     const { sampling, withoutOpen } = this.#core;
     const snapshot = sampling.snapshot();
-    return withoutOpen ? { ...snapshot, opens: null, reads: null, bytes: null } : snapshot;
+    if (!withoutOpen) return snapshot;
+    return { ...snapshot, opens: null, reads: null, readsError: null, bytes: null, bytesError: null };
   }
 
   /** Throws when an invariant does not hold; for tests. */

@@ -4,12 +4,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AccessedHandle } from '../../src/access/observer.ts';
+import { ObservedFile } from '../../src/access/observed.ts';
+import type { AccessedFile, AccessedHandle } from '../../src/access/observer.ts';
 import { From } from '../../src/access/observer.ts';
 import { isFork, lookAtProcess, processIdOf } from '../../src/access/processes.ts';
 import { StallMeter } from '../../src/access/stall.ts';
 import { ConsumerSamples } from '../../src/access/stall-consumer.ts';
-import { FilesSeen } from '../../src/access/stall-files.ts';
+import { FilesSeen, isFirstRead, wasRead, wasReleased } from '../../src/access/stall-files.ts';
 import { cachedSeconds, stallSnapshot } from '../../src/access/stall-report.ts';
 import { Doing, doingOf, look, unwatch, watch } from '../../src/access/stall-sampler.ts';
 import { WaitTotals } from '../../src/access/stall-totals.ts';
@@ -18,19 +19,29 @@ const OPEN = 14;
 const READ = 15;
 const RELEASE = 18;
 
-function handle(file: number): AccessedHandle {
-  return {
-    id: file,
-    flags: 0,
-    way: 'tier',
+/** The kernel's: one for each file, whoever opens it. */
+const inodes = new Map<StallMeter, Map<number, AccessedFile>>();
+
+function inodeOf(meter: StallMeter, file: number): AccessedFile {
+  const known = inodes.get(meter) ?? new Map<number, AccessedFile>();
+  inodes.set(meter, known);
+  const inode = known.get(file) ?? {
+    nodeId: file,
+    attributes: { size: 1000 },
     observed: undefined,
-    inode: { nodeId: file, attributes: { size: 1000 }, observed: undefined, path: () => `${file}` },
+    path: () => `${file}`,
   };
+  known.set(file, inode);
+  return inode;
+}
+
+function handle(meter: StallMeter, file: number): AccessedHandle {
+  return { id: file, flags: 0, way: 'tier', observed: undefined, inode: inodeOf(meter, file) };
 }
 
 /** Opens and reads a file, for 2 ms each, at `atMs`. */
 function readFile(meter: StallMeter, thread: number, file: number, atMs: number): void {
-  const opened = handle(file);
+  const opened = handle(meter, file);
   meter.asked(thread, OPEN, atMs);
   meter.opened(opened, thread, atMs);
   meter.answered(thread, OPEN, atMs, atMs + 2);
@@ -80,7 +91,7 @@ test('threads that cannot be seen are one unknown process without a share', () =
 
 test('of a file that the kernel reads by itself the opening alone says nothing', () => {
   const meter = new StallMeter();
-  const opened: AccessedHandle = { ...handle(10), way: 'tier-passthrough' };
+  const opened: AccessedHandle = { ...handle(meter, 10), way: 'tier-passthrough' };
   meter.asked(process.pid, OPEN, 1000);
   meter.opened(opened, process.pid, 1000);
   meter.answered(process.pid, OPEN, 1000, 1020);
@@ -158,12 +169,13 @@ test('what a thread sleeps in says what it does', () => {
 
 test('an epoch begins when files are read again, in whatever order', () => {
   const files = new FilesSeen();
+  const known = Array.from({ length: 502 }, () => new ObservedFile());
   const shuffled = (seed: number): number[] => Array.from({ length: 500 }, (_, i) => 2 + ((i * 137 + seed * 59) % 500));
   const began: number[] = [];
   let opens = 0;
   for (let epoch = 0; epoch < 4; epoch++) {
     for (const file of shuffled(epoch)) {
-      if (files.opened(file) === 'epoch') began.push(opens);
+      if (files.opened(known[file]!) === 'epoch') began.push(opens);
       opens++;
     }
   }
@@ -173,25 +185,25 @@ test('an epoch begins when files are read again, in whatever order', () => {
 
 test('files that are read over and over within an epoch begin none', () => {
   const files = new FilesSeen();
+  const labels = new ObservedFile();
   for (let i = 0; i < 2000; i++) {
-    assert.notEqual(files.opened(100 + i), 'epoch');
-    assert.notEqual(files.opened(100 + i), 'epoch', 'each file twice');
-    if (i % 32 === 0) assert.notEqual(files.opened(2), 'epoch', 'the labels');
+    const file = new ObservedFile();
+    assert.notEqual(files.opened(file), 'epoch');
+    assert.notEqual(files.opened(file), 'epoch', 'each file twice');
+    if (i % 32 === 0) assert.notEqual(files.opened(labels), 'epoch', 'the labels');
   }
 });
 
 test('a first read is first until the file was read and released', () => {
-  const files = new FilesSeen();
-  files.opened(5);
-  assert.equal(files.isFirst(5), true);
-  files.wasRead(5);
-  assert.equal(files.isFirst(5), true);
-  files.released(5);
-  assert.equal(files.isFirst(5), false);
-  files.released(6);
-  assert.equal(files.isFirst(6), true, 'opened and closed is not read');
-  for (let i = 0; i < 100_000; i++) files.opened(10 + i);
-  assert.equal(files.isFirst(5), false, 'and that is remembered');
+  const file = new ObservedFile();
+  assert.equal(isFirstRead(file), true);
+  wasRead(file);
+  assert.equal(isFirstRead(file), true);
+  wasReleased(file);
+  assert.equal(isFirstRead(file), false);
+  const closed = new ObservedFile();
+  wasReleased(closed);
+  assert.equal(isFirstRead(closed), true, 'opened and closed is not read');
 });
 
 function samples(computing: number, waiting: number, turns: number): ConsumerSamples {

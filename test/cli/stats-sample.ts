@@ -3,7 +3,7 @@ import type { StatsDocument } from '../../src/telemetry/stats.ts';
 
 type Process = StatsDocument['processes'][number];
 
-const noWay = { opens: 0, reads: null, bytes: null, sampledOpens: 0 };
+const noWay = { opens: 0, reads: null, readsError: null, bytes: null, bytesError: null, sampledOpens: 0 };
 export const NOTHING_HIDDEN = { keptPages: noWay, tierPassthrough: noWay, sourcePassthrough: noWay };
 
 export function processOf(pid: number | null, more: Partial<Process> = {}): Process {
@@ -121,7 +121,15 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       fromCache: { count: 8900, bytes: 2.5 * 2 ** 30 },
       fromStore: { count: 1100, bytes: 0.5 * 2 ** 30 },
       waitSeconds: 43,
-      hidden: { opens: 420, reads: 5100, bytes: 2 ** 30, sampledOpens: 21, byWay: NOTHING_HIDDEN },
+      hidden: {
+        opens: 420,
+        reads: 5100,
+        readsError: 102,
+        bytes: 2 ** 30,
+        bytesError: 2 ** 25,
+        sampledOpens: 21,
+        byWay: NOTHING_HIDDEN,
+      },
     },
     writes: { count: 0, bytes: 0 },
     operations: {

@@ -19,6 +19,10 @@ const FILES = 24;
 const BIG_BYTES = 6_000_000;
 const CHUNK = 256 * 1024;
 const FOREVER_MS = 600_000;
+/** An estimate is further off than that once in 16,000 times, by chance. */
+const STANDARD_ERRORS_MOST = 4;
+/** Of readers of parts: four standard errors are a tenth then. */
+const SAMPLES_FOR_A_TENTH = 700;
 
 type Work = { op: string; [key: string]: unknown };
 
@@ -343,7 +347,7 @@ for (const [way, minimum] of [
   ['keptPages', '1G'],
   ['sourcePassthrough', '1'],
 ] as const) {
-  test(`what the kernel hides is estimated within a tenth: ${way}`, { skip: noMounts }, async () => {
+  test(`what the kernel hides is estimated as closely as is told: ${way}`, { skip: noMounts }, async () => {
     const source = temporaryDirectory('behind');
     const paths: string[] = [];
     for (let i = 0; i < 200; i++) {
@@ -367,8 +371,17 @@ for (const [way, minimum] of [
       const hiddenReads = did.reads - (reads.count - before.reads.count);
       const hiddenBytes = did.bytes - (reads.bytes - before.reads.bytes);
       const hidden = reads.hidden.byWay[way]!;
-      const off = { reads: hidden.reads! / hiddenReads - 1, bytes: hidden.bytes! / hiddenBytes - 1 };
-      assert.ok(Math.abs(off.reads) < 0.1 && Math.abs(off.bytes) < 0.1, JSON.stringify({ off, hidden, did }));
+      // How many samples there are depends on how much of its time the machine had for them; how close they come, on that.
+      for (const [right, told, error] of [
+        [hiddenReads, hidden.reads!, hidden.readsError!],
+        [hiddenBytes, hidden.bytes!, hidden.bytesError!],
+      ] as const) {
+        const figures = JSON.stringify({ right, told, error, hidden });
+        assert.ok(Math.abs(told - right) < STANDARD_ERRORS_MOST * error, `further off than it says: ${figures}`);
+        const scatter = (error / told) * Math.sqrt(hidden.sampledOpens);
+        assert.ok(scatter > 0.4 && scatter < 0.9, `these readers scatter by 60 to 70 %: ${figures}`);
+        if (hidden.sampledOpens >= SAMPLES_FOR_A_TENTH) assert.ok(Math.abs(told / right - 1) < 0.1, figures);
+      }
       assert.deepEqual([reads.hidden.reads, reads.hidden.bytes], [hidden.reads, hidden.bytes]);
     });
     await mount.unmount();

@@ -75,7 +75,7 @@ const readers: Workload[] = [
   },
   {
     claim: 'a large file in pieces, read ahead while it computes: what the read-ahead does not hide',
-    job: { work: 'stream', piece: 131_072, computeMs: 2 },
+    job: { work: 'stream', piece: 131_072, computeMs: 1.5 },
     cached: true,
     truth: [0.1, 0.6],
   },

@@ -293,7 +293,36 @@ test('readers of whole files are estimated exactly, in one call or in pieces, by
     const estimate = hidden.snapshot();
     assert.equal(estimate.reads, reads);
     assert.equal(estimate.bytes, bytes);
+    assert.ok(estimate.readsError! <= reads * 1e-6 && estimate.bytesError! <= bytes * 1e-6, 'and known to be exact');
   }
+});
+
+test('readers of parts are estimated as closely as the standard error says', () => {
+  const RUNS = 300;
+  let squares = 0;
+  let within = 0;
+  for (let run = 0; run < RUNS; run++) {
+    const hidden = new Hidden();
+    const roll = dice(1000 + run * 7919);
+    let bytes = 0;
+    for (let i = 0; i < 4000; i++) {
+      const size = Math.ceil(roll() * 100_000);
+      const read = size * roll() * 0.6;
+      const every = i < 1000 ? 8 : 32; // drawn more often at first, as it is done
+      if (roll() < 1 / every) sampleOf(hidden, Group.SOURCE, size, every, 1, read);
+      else {
+        hidden.opened(Group.SOURCE, size);
+        bytes += read;
+      }
+    }
+    const estimate = hidden.snapshot();
+    const apart = (estimate.bytes! - bytes) / estimate.bytesError!;
+    squares += apart ** 2;
+    if (Math.abs(apart) < 2) within++;
+  }
+  const spread = Math.sqrt(squares / RUNS);
+  assert.ok(spread > 0.85 && spread < 1.2, `${spread} standard errors`);
+  assert.ok(within > RUNS * 0.9, `${within} of ${RUNS}`);
 });
 
 test('samples drawn less often weigh more', () => {

@@ -2,7 +2,7 @@
 import { LatencyTable } from '../../src/telemetry/latency.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
 
-const hiddenWay = { opens: 2, reads: 50, bytes: 50_000, sampledOpens: 1 };
+const hiddenWay = { opens: 2, reads: 50, readsError: 5, bytes: 50_000, bytesError: 5000, sampledOpens: 1 };
 const times = { meanMs: 1, p50Ms: 1, p90Ms: 2, p99Ms: 3, maxMs: 4 };
 
 export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
@@ -113,7 +113,9 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       hidden: {
         opens: 4,
         reads: 100,
+        readsError: 7,
         bytes: 100_000,
+        bytesError: 7000,
         sampledOpens: 2,
         byWay: { keptPages: hiddenWay, tierPassthrough: hiddenWay, sourcePassthrough: hiddenWay },
       },

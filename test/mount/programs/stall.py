@@ -19,7 +19,7 @@ now = time.perf_counter
 
 
 def delayed():
-    """Seconds that the main thread could have run and did not: other things had the processors."""
+    """Seconds that this thread could have run and did not: other things had the processors."""
     with open('/proc/thread-self/schedstat') as file:
         return int(file.read().split()[1]) / 1e9
 
@@ -113,14 +113,14 @@ def threads(job):
         for path in mine:
             clock.held(read_whole, path)
             compute(job, job['computeMs'] / 1000)
-        clocks.append(clock.end())
+        clocks.append({**clock.end(), 'delayed': delayed()})
 
     running = [threading.Thread(target=run, args=(paths[at::count],)) for at in range(count)]
     for thread in running:
         thread.start()
     for thread in running:
         thread.join()
-    return {name: sum(clock[name] for clock in clocks) for name in ('seconds', 'waited')}
+    return {name: sum(clock[name] for clock in clocks) for name in ('seconds', 'waited', 'delayed')}
 
 
 class Files:
@@ -170,8 +170,9 @@ def main():
     for line in sys.stdin:
         job = json.loads(line)
         before = delayed()
-        truth = WORK[job['work']](job)
-        print(json.dumps({**truth, 'delayed': delayed() - before, 'pid': os.getpid()}), flush=True)
+        truth = {'delayed': 0, **WORK[job['work']](job), 'pid': os.getpid()}
+        truth['delayed'] += delayed() - before
+        print(json.dumps(truth), flush=True)
 
 
 if __name__ == '__main__':
