@@ -159,6 +159,22 @@ export const metrics: readonly Metric[] = [
   counter('metadata.aheadRequests', 'metadata_ahead_requests', '', 'Look-ups made ahead of the reader of a directory.'),
   counter('metadata.aheadUsed', 'metadata_ahead_used', '', 'Of these, those asked for, or told with a listing, since.'),
   counter('metadata.aheadUnused', 'metadata_ahead_unused', '', 'Of these, those thrown away before anybody asked.'),
+  gauge(
+    'metadata.shelf.bytes',
+    'metadata_shelf_bytes',
+    'bytes',
+    'On disk for the next mount; null where nothing is kept.',
+  ),
+  gauge('metadata.shelf.limitBytes', 'metadata_shelf_limit_bytes', 'bytes', 'That this may take.'),
+  gauge('metadata.shelf.directories', 'metadata_shelf_directories', '', 'Directories that are kept there.'),
+  counter('metadata.shelf.recalled', 'metadata_shelf_recalled', '', 'Directories brought back from there.'),
+  counter('metadata.shelf.written', 'metadata_shelf_written', '', 'Directories put there.'),
+  counter(
+    'metadata.shelf.damaged',
+    'metadata_shelf_damaged',
+    '',
+    'Directories that were not what they were: asked for again.',
+  ),
 
   counter('store.requests', 'store_requests', '', 'Requests that the source was asked.', kept),
   counter('store.bytes', 'store_read_bytes', 'bytes', 'Read from the source.', kept),

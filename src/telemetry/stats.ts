@@ -77,6 +77,15 @@ export interface MetadataStats {
   aheadRequests: number;
   aheadUsed: number;
   aheadUnused: number;
+  /** What outlives the mount; null where nothing does. */
+  shelf: {
+    bytes: number;
+    limitBytes: number;
+    directories: number;
+    recalled: number;
+    written: number;
+    damaged: number;
+  } | null;
 }
 
 export interface StatsDocument {
