@@ -3,7 +3,7 @@
 import type { AccessObserver } from '../access/observer.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Shelf } from '../cache/shelf.ts';
-import { type Attributes, isRegular } from '../store/attributes.ts';
+import { type Attributes, isDirectory, isRegular } from '../store/attributes.ts';
 import type { FileId, Found, Identity, Store } from '../store/store.ts';
 import { performance } from '../sys/clock.ts';
 import { Errno } from '../sys/errno.ts';
@@ -340,6 +340,12 @@ export class Core {
 
   /** The inode for what was found at parent/name: the current generation, or a new one. Counts no lookup. */
   intern(parent: Inode, name: string, found: Found, askedMs: number): Inode {
+    const inode = this.#interned(parent, name, found, askedMs);
+    if (isDirectory(found.attributes.mode)) this.metadata?.found(inode, parent, name);
+    return inode;
+  }
+
+  #interned(parent: Inode, name: string, found: Found, askedMs: number): Inode {
     const inode = this.inodes.current(found);
     if (inode !== undefined) {
       this.store.alias(inode.node, parent.node, name, askedMs);

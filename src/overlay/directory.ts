@@ -76,7 +76,7 @@ export function readdir(
 
 function snapshot(core: Core, handle: DirectoryHandle, anew: boolean, thread: number): Reply<DirectoryEntry[]> {
   if (handle.entries !== undefined && !anew) return handle.entries;
-  const bringing = core.metadata?.bring(handle.inode);
+  const bringing = core.metadata?.coming(handle.inode);
   return bringing === undefined ? listed(core, handle, thread) : bringing.then(() => listed(core, handle, thread));
 }
 

@@ -96,17 +96,20 @@ export class Shelving {
   async #stillThere(row: ShelvedDirectory): Promise<boolean | undefined> {
     const { store, inodes } = this.#core;
     const names = row.path === '' ? [] : row.path.split('/');
+    // Where names were changed by earlier mounts, it may have been moved by one: then it is not found, nor believed.
+    const moved = this.#shelf.changes;
     const nodes: StoreNode[] = [];
     let at: StoreNode = inodes.root.node;
     try {
       for (const name of names) {
         const found = await store.lookup(at, name);
-        if (failed(found)) return gone(found) ? false : undefined;
+        if (failed(found)) return gone(found) ? moved : undefined;
         at = store.node(at, name, found as Found);
         nodes.push(at);
         if (nodes.length < names.length) continue;
         const { id, birth, attributes } = found as Found;
-        if (String(id) !== row.file || birth !== row.birth || store.version(attributes) !== row.version) return false;
+        if (String(id) !== row.file || birth !== row.birth) return moved;
+        if (store.version(attributes) !== row.version) return false;
       }
       return await this.#entryStillThere(row, at);
     } finally {

@@ -14,6 +14,7 @@ import type { DirectoryEntry, FileId, Found } from '../store/store.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
 import type { MetadataStats } from '../telemetry/stats.ts';
 import type { Core } from './core.ts';
+import { DirectoriesAhead } from './directories-ahead.ts';
 import { Distrust } from './distrust.ts';
 import type { Inode } from './inode.ts';
 import { Ahead } from './metadata-ahead.ts';
@@ -46,6 +47,7 @@ export class Metadata {
   readonly #core: Core;
   readonly #listings: Listings;
   readonly #ahead: Ahead;
+  readonly #directories: DirectoriesAhead;
   readonly #shelving: Shelving | undefined;
   /** Directories that are being brought from the shelf. */
   readonly #bringing = new Map<Inode, Promise<void>>();
@@ -60,6 +62,14 @@ export class Metadata {
     this.#core = core;
     this.#shelving = shelf && new Shelving(core, shelf, (listing, at) => this.#known(listing, at));
     this.#listings = new Listings(budgetBytes, (listing) => this.#dropped(listing));
+    this.#directories = new DirectoriesAhead(core, {
+      listingOf: (directory) => this.#listings.of(directory),
+      foundAt: (listing, at) => this.#foundAt(listing, at),
+      known: (directory) => this.#knownNow(directory, 0),
+      bring: (directory) => this.bring(directory),
+      takeIn: (directory, entries, askedMs) => this.#takeIn(directory, entries, askedMs),
+      beginLater: (listing) => this.#beginLater(listing),
+    });
     this.#ahead = new Ahead({
       lookUp: (listing, at) => this.#lookUp(listing, at),
       wanted: (listing, at) => !this.#fresh(listing, at),
@@ -79,6 +89,8 @@ export class Metadata {
       aheadRequests: this.#ahead.requests,
       aheadUsed: this.#used,
       aheadUnused: this.#unused,
+      aheadListings: this.#directories.listings,
+      aheadListingsUsed: this.#directories.used,
       shelf: this.#shelving?.snapshot() ?? null,
     };
   }
@@ -125,14 +137,29 @@ export class Metadata {
 
   /** The names of a directory, where they are known to hold; a listing that is read from its beginning. */
   names(directory: Inode, thread: number): Listing | undefined {
-    const listing = this.#listings.of(directory);
-    if (listing === undefined || !this.#holds(listing, directory, thread)) return undefined;
-    this.#begin(listing, directory, this.#credit);
+    const listing = this.#knownNow(directory, thread);
+    if (listing !== undefined) this.#begin(listing, directory);
     return listing;
+  }
+
+  /** As `bring`, and what is listed ahead of whoever reads the directory now. */
+  coming(directory: Inode): Promise<unknown> | undefined {
+    return this.#directories.coming(directory) ?? this.bring(directory);
+  }
+
+  #knownNow(directory: Inode, thread: number): Listing | undefined {
+    const listing = this.#listings.of(directory);
+    return listing !== undefined && this.#holds(listing, directory, thread) ? listing : undefined;
   }
 
   /** Takes in what the store listed when it was asked at `askedMs`, and begins to look its entries up. */
   async listed(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined> {
+    const listing = await this.#takeIn(directory, entries, askedMs);
+    if (listing !== undefined) this.#begin(listing, directory);
+    return listing;
+  }
+
+  async #takeIn(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined> {
     this.#listed++;
     if (directory.removed || this.#core.ttlMs === 0) return undefined;
     const before = this.#listings.of(directory);
@@ -153,14 +180,31 @@ export class Metadata {
     if (directory.removed) return undefined;
     this.#listings.keep(listing);
     this.#shelving?.learned(listing);
-    this.#begin(listing, directory, this.#credit);
     return listing;
+  }
+
+  /** A directory was found at parent/name. */
+  found(directory: Inode, parent: Inode, name: string): void {
+    this.#directories.found(directory, parent, name);
+  }
+
+  /** What is at a place of a listing, for `DirectoriesAhead`; undefined: it cannot be asked for. */
+  #foundAt(listing: Listing, at: number): Known | Promise<Known | undefined> | undefined {
+    const known = knownAt(listing, at);
+    if (known !== undefined && this.#believed(listing.directory, known, 0)) return known;
+    return listing.underWay.get(at) ?? (this.#listings.over ? undefined : this.#lookUp(listing, at));
+  }
+
+  /** What a directory that nobody has read yet has in it is looked up when there is nothing else to do. */
+  #beginLater(listing: Listing): void {
+    listing.round = newRound(listing.entries.length, this.#credit);
+    this.#ahead.later(listing);
   }
 
   /** OPENDIR: should the kernel have the names, and ask for their attributes one by one, they are asked for in bulk. */
   opened(directory: Inode, thread: number): void {
-    const listing = this.#listings.of(directory);
-    if (listing === undefined || !this.#holds(listing, directory, thread)) return;
+    const listing = this.#knownNow(directory, thread);
+    if (listing === undefined) return;
     this.#judge(listing);
     listing.directory = directory;
     listing.round = newRound(0, CREDIT_REOPENED);
@@ -171,11 +215,14 @@ export class Metadata {
     if (listing.round.hits === 0) listing.round.left = 0;
   }
 
-  #begin(listing: Listing, directory: Inode, credit: number): void {
-    this.#judge(listing);
+  #begin(listing: Listing, directory: Inode): void {
+    const expected = this.#directories.read(directory, listing) && listing.round.asked > 0;
     this.#listings.touch(listing);
     listing.directory = directory;
-    listing.round = newRound(listing.entries.length, credit);
+    if (!expected) {
+      this.#judge(listing);
+      listing.round = newRound(listing.entries.length, this.#credit);
+    }
     this.#ahead.go(listing);
   }
 
@@ -331,7 +378,7 @@ export class Metadata {
     if (this.#listings.over) this.#listings.forget(listing, at);
   }
 
-  #lookUp(listing: Listing, at: number): Promise<unknown> | undefined {
+  #lookUp(listing: Listing, at: number): Promise<Known | undefined> | undefined {
     const { directory } = listing;
     if (directory.removed || directory.superseded) return undefined;
     const askedMs = this.#core.nowMs();
@@ -341,7 +388,7 @@ export class Metadata {
   }
 
   /** A look-up that is under way: whoever asks for the same waits for it. */
-  #follow(listing: Listing, at: number, reply: Reply<Found>, askedMs: number): Promise<unknown> {
+  #follow(listing: Listing, at: number, reply: Reply<Found>, askedMs: number): Promise<Known | undefined> {
     const answer = Promise.resolve(reply).then((outcome: Outcome<Found>) => {
       if (listing.underWay.get(at) === answer) listing.underWay.delete(at);
       if (failed(outcome)) {
@@ -363,6 +410,7 @@ export class Metadata {
   }
 
   #dropped(listing: Listing): void {
+    this.#directories.dropped(listing);
     this.#judge(listing);
     this.#unused += listing.unused.size;
     listing.unused.clear();

@@ -159,6 +159,8 @@ export const metrics: readonly Metric[] = [
   counter('metadata.aheadRequests', 'metadata_ahead_requests', '', 'Look-ups made ahead of the reader of a directory.'),
   counter('metadata.aheadUsed', 'metadata_ahead_used', '', 'Of these, those asked for, or told with a listing, since.'),
   counter('metadata.aheadUnused', 'metadata_ahead_unused', '', 'Of these, those thrown away before anybody asked.'),
+  counter('metadata.aheadListings', 'metadata_ahead_listings', '', 'Directories listed before their reader came.'),
+  counter('metadata.aheadListingsUsed', 'metadata_ahead_listings_used', '', 'Of these, those read since.'),
   gauge(
     'metadata.shelf.bytes',
     'metadata_shelf_bytes',

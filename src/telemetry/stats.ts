@@ -77,6 +77,8 @@ export interface MetadataStats {
   aheadRequests: number;
   aheadUsed: number;
   aheadUnused: number;
+  aheadListings: number;
+  aheadListingsUsed: number;
   /** What outlives the mount; null where nothing does. */
   shelf: {
     bytes: number;

@@ -73,6 +73,8 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       aheadRequests: 990,
       aheadUsed: 890,
       aheadUnused: 10,
+      aheadListings: 3,
+      aheadListingsUsed: 2,
       shelf: { bytes: 3_000_000, limitBytes: 16 * 2 ** 20, directories: 21, recalled: 4, written: 17, damaged: 0 },
     },
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },

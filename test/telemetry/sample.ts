@@ -55,6 +55,8 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       aheadRequests: 990,
       aheadUsed: 890,
       aheadUnused: 10,
+      aheadListings: 3,
+      aheadListingsUsed: 2,
       shelf: { bytes: 3_000_000, limitBytes: 16 * 2 ** 20, directories: 21, recalled: 4, written: 17, damaged: 0 },
     },
     prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
