@@ -186,8 +186,17 @@ export class DirectoriesAhead {
     const known = this.#work.known(inode);
     if (known !== undefined || this.#listing.has(inode)) return known;
     const listing = this.#list(inode);
-    this.#listing.set(inode, listing);
-    return await listing.finally(() => this.#listing.delete(inode));
+    this.isListed(inode, listing);
+    return await listing;
+  }
+
+  /** Notes the listing of a directory that is under way. */
+  isListed(directory: Inode, listing: Promise<unknown>): void {
+    this.#listing.set(directory, listing);
+    const ended = (): void => {
+      if (this.#listing.get(directory) === listing) this.#listing.delete(directory);
+    };
+    listing.then(ended, ended);
   }
 
   async #list(inode: Inode): Promise<Listing | undefined> {

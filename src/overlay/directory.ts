@@ -76,8 +76,10 @@ export function readdir(
 
 function snapshot(core: Core, handle: DirectoryHandle, anew: boolean, thread: number): Reply<DirectoryEntry[]> {
   if (handle.entries !== undefined && !anew) return handle.entries;
-  const bringing = core.metadata?.coming(handle.inode);
-  return bringing === undefined ? listed(core, handle, thread) : bringing.then(() => listed(core, handle, thread));
+  const coming = core.metadata?.coming(handle.inode);
+  if (coming === undefined) return listed(core, handle, thread);
+  const go = (): Reply<DirectoryEntry[]> => listed(core, handle, thread);
+  return coming.then(go, go);
 }
 
 /** The names from what is known, else from the store. */
@@ -90,13 +92,15 @@ function listed(core: Core, handle: DirectoryHandle, thread: number): Reply<Dire
     return handle.entries;
   }
   const askedMs = core.nowMs();
-  return andThen(core.store.list(handle.inode.node), (found) => {
+  const reply = andThen(core.store.list(handle.inode.node), (found): Reply<DirectoryEntry[]> => {
     const { hiddenInRoot } = core;
     const hides = hiddenInRoot !== undefined && handle.inode === core.inodes.root;
     const entries = hides ? found.filter(({ name }) => name !== hiddenInRoot) : found;
     handle.entries = entries;
     return metadata === undefined ? entries : kept(metadata, handle, entries, askedMs);
   });
+  if (reply instanceof Promise) metadata?.isListed(handle.inode, reply);
+  return reply;
 }
 
 async function kept(

@@ -142,9 +142,14 @@ export class Metadata {
     return listing;
   }
 
-  /** As `bring`, and what is listed ahead of whoever reads the directory now. */
+  /** As `bring`, and the listing of the directory that is under way for somebody else, or ahead of all. */
   coming(directory: Inode): Promise<unknown> | undefined {
     return this.#directories.coming(directory) ?? this.bring(directory);
+  }
+
+  /** A reader has the directory listed. */
+  isListed(directory: Inode, listing: Promise<unknown>): void {
+    if (this.#core.ttlMs > 0) this.#directories.isListed(directory, listing);
   }
 
   #knownNow(directory: Inode, thread: number): Listing | undefined {

@@ -82,7 +82,7 @@ class Stage {
 }
 
 async function settled(stage: Stage): Promise<void> {
-  for (let before = -1; before !== stage.lists; await new Promise((r) => setTimeout(r, 30))) before = stage.lists;
+  for (let before = -1; before !== stage.lists; await new Promise((r) => setTimeout(r, 40))) before = stage.lists;
 }
 
 for (const [order, sort] of [
@@ -99,7 +99,7 @@ for (const [order, sort] of [
     }
     const { aheadListings, aheadListingsUsed } = stage.counted();
     assert.equal(stage.lists, 31);
-    if (!order.startsWith('backwards')) assert.ok(aheadListings >= 27, `${aheadListings} ahead`);
+    if (!order.startsWith('backwards')) assert.ok(aheadListings >= 10, `${aheadListings} ahead`);
     assert.ok(aheadListings - aheadListingsUsed <= 1, `${aheadListings} ahead, ${aheadListingsUsed} used`);
     stage.overlay.checkInvariants();
   });
