@@ -6,6 +6,7 @@
  *     report  FILE...: the tables of results of these; --write puts them into docs/BENCHMARKS.md
  *     mount   what the mount costs over a source in memory; bindfs and the source itself beside it
  *     slow    two epochs from a slow store, with and without the overlay
+ *     find    walks over a slow store: the first, the second, the first after a remount
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
  *     overhead  what telemetry, and recording a trace, cost: with and without them, in turn
@@ -31,6 +32,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isWork, runGeneral, runReport } from './general/command.ts';
+import { findSuite } from './find/suite.ts';
 import { microSuite } from './micro/suite.ts';
 import { mountSuite } from './mount/suite.ts';
 import { overheadSuite } from './overhead/suite.ts';
@@ -92,6 +94,11 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     const minutes = Number(values.minutes ?? 30);
     const warmMinutes = Number(values['warm-up'] ?? minutes / 5);
     return soakSuite(scope, { python, minutes, warmMinutes, pauseMs: Number(values['pause-ms']), directory });
+  },
+  find: (scope) => {
+    const latencyMs = Number(values.latency ?? 5);
+    const bandwidth = parseSize(values.bandwidth ?? '200MB');
+    return findSuite(scope, { quick, rounds: Number(values.rounds ?? 3), directory, latencyMs, bandwidth });
   },
   slow: (scope) => {
     const latencyMs = Number(values.latency ?? 5);

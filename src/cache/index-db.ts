@@ -98,7 +98,7 @@ export class IndexDatabase {
   }
 
   /** Opens the index; one that cannot be used (damaged, newer, another store's) is moved aside and begun anew. */
-  static open(path: string, storeId: string, log: Log, boot = bootId()): IndexDatabase {
+  static open(path: string, storeId: string, log: Log, boot = bootIdNow()): IndexDatabase {
     try {
       return IndexDatabase.#try(path, storeId, boot);
     } catch (error) {
@@ -218,7 +218,7 @@ export function isCorrupt(error: unknown): boolean {
 }
 
 /** Names this boot of the machine: what another boot wrote and did not sync may be lost. */
-function bootId(): string {
+export function bootIdNow(): string {
   try {
     return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   } catch {

@@ -2,3 +2,5 @@
 export type * from './cache.ts';
 export { CacheError } from './error.ts';
 export { type CacheOptions, openCache } from './open-cache.ts';
+export { forgetShelf, openShelf } from './open-shelf.ts';
+export type { Shelf } from './shelf.ts';

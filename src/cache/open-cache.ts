@@ -47,8 +47,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   if (sizeBytes < SMALLEST_BYTES) {
     throw new CacheError('too-small', `a cache of ${sizeBytes} bytes holds nothing`, 'give it at least 1M');
   }
-  const name = createHash('sha256').update(storeId).digest('hex').slice(0, 16);
-  const directory = path.join(options.directory, name);
+  const directory = placeOf(options.directory, storeId);
   try {
     fs.mkdirSync(path.join(directory, 'objects'), { recursive: true, mode: 0o700 });
     fs.accessSync(directory, fs.constants.W_OK | fs.constants.X_OK);
@@ -80,6 +79,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const { firstNewId } = cache;
   void cache.loaded.then(() => sweep(tier, cache, firstNewId)); // not before: what has no object yet has its row
   return cache;
+}
+
+/** Where the cache of one store is, in a directory for those of many. */
+export function placeOf(directory: string, storeId: string): string {
+  return path.join(directory, createHash('sha256').update(storeId).digest('hex').slice(0, 16));
 }
 
 function lockFor(directory: string, named: string): number {

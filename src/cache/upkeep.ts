@@ -155,7 +155,8 @@ export function clearCache({ directory }: SourceCache): Cleared {
   }
   removeEmpty(objects);
   for (const { name } of entries(directory)) {
-    if (/^(index\.sqlite(\.unusable)?(-wal|-shm)?|probe)$/.test(name)) fs.rmSync(path.join(directory, name));
+    if (/^((index\.sqlite(\.unusable)?|names\.sqlite)(-wal|-shm)?|probe)$/.test(name))
+      fs.rmSync(path.join(directory, name));
   }
   if (entries(directory).every(({ name }) => name === 'lock')) fs.rmSync(path.join(directory, 'lock'));
   removeEmpty(directory);

@@ -11,6 +11,7 @@ import { type FileSystem, Overlay, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } 
 import { laneWidth, openPosixStore, StoreError } from '../store/posix/index.ts';
 import type { SpeedClass, Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
+import { confirmed, shelfFor } from './shelf.ts';
 import { version } from './version.ts';
 
 export interface Assembly {
@@ -60,6 +61,10 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     ? new Access({ mountpoint: request.mountpoint, source: request.source, version })
     : undefined;
   const virtual = virtualFiles(settings);
+  const hiddenInRoot = virtual && VIRTUAL_NAME;
+  const metadataBytes = metadataBudget(settings['metadata-cache'], memoryBudget(settings['max-memory']));
+  const cacheIs = place && cache && { directory: place.directory, sizeBytes: cache.snapshot().sizeBytes };
+  const shelf = cacheIs && (await shelfFor({ request, store, cache: cacheIs, metadataBytes, hiddenInRoot, log }));
   const overlay = new Overlay({
     store,
     cache,
@@ -69,13 +74,14 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     negativeTtlMs,
     immutable: settings.immutable,
     readOnly: settings.ro,
-    hiddenInRoot: virtual && VIRTUAL_NAME,
+    hiddenInRoot,
     withoutOpen: doesWithoutOpen(settings),
     passthroughMinBytes: settings['passthrough-min'],
     keepCache: !settings.disable.includes('keep-cache'),
     pushPages: !settings.disable.includes('push-pages'),
     writeback: settings.writeback,
-    metadataBytes: metadataBudget(settings['metadata-cache'], memoryBudget(settings['max-memory'])),
+    metadataBytes,
+    shelf,
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
     warmupRequests: WARMUP_SHARE * laneWidth(),
   });
@@ -83,8 +89,9 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     storeSpeed: store.speed,
     attributesTtlMs,
     negativeTtlMs,
-    cache: place === undefined ? 'none' : { directory: place.directory, sizeBytes: cache?.snapshot().sizeBytes ?? 0 },
+    cache: cacheIs ?? 'none',
   };
+  await confirmed(overlay.prepare());
   const fileSystem = virtual === undefined ? overlay : new VirtualOverlay(overlay, virtual, log);
   return { store, cache, overlay, fileSystem, virtual, access, effective };
 }

@@ -21,11 +21,12 @@ import { asMloError, Exit, MloError } from '../errors.ts';
 import { mountedAt } from '../fuse/index.ts';
 import { prlimit } from '../sys/libc.ts';
 import { askForShortSlices } from '../sys/scheduling.ts';
-import { assemble } from './assemble.ts';
+import { type Assembly, assemble } from './assemble.ts';
 import { checkPlaces } from './check-places.ts';
 import { type Connection, connectMount, type Ended } from './connect.ts';
 import { addControlFiles } from './control-files.ts';
 import { controlHandlers, type LiveHandlers } from './control-handlers.ts';
+import { HANDED_NAMES_MOST } from './hand-names.ts';
 import { type DaemonLog, type LogLevel, openLog } from './logging.ts';
 import { version } from './version.ts';
 
@@ -57,9 +58,10 @@ async function serve(request: DaemonRequest): Promise<number> {
   const fresh = own && !existsSync(paths.log);
   const log = logTo(settings.log === 'auto' ? (own ? paths.log : 'stderr') : settings.log, settings['log-level']);
   try {
-    const { connection, record, server, signals, access } = await begin(request, paths, log);
+    const { connection, record, server, signals, access, overlay } = await begin(request, paths, log);
     if (!request.foreground) {
-      report({ mounted: true, pid: process.pid, device: record.device, mountpoint });
+      const known = overlay.knownDirectories(HANDED_NAMES_MOST);
+      report({ mounted: true, pid: process.pid, device: record.device, mountpoint, known });
       closeSync(REPORT_FD);
     }
     flushCompileCache(); // it is a long time to the end
@@ -85,6 +87,7 @@ interface Begun {
   server: Serving;
   signals: Signals;
   access: Access | undefined;
+  overlay: Assembly['overlay'];
 }
 
 /** Everything up to a mount that answers; when a step fails those before it are undone. */
@@ -118,7 +121,7 @@ async function begin(request: DaemonRequest, paths: RecordPaths, log: DaemonLog)
     log.reopen(); // a daemon that ended meanwhile may have removed the file
     log.log.info({ mountpoint, source, device: record.device, version }, 'mounted');
     signals.connected(connection);
-    return { connection, record, server, signals, access: assembly.access };
+    return { connection, record, server, signals, access: assembly.access, overlay: assembly.overlay };
   } catch (error) {
     await connection.unmount(true).catch(() => {});
     throw error;

@@ -100,6 +100,7 @@ async function mountAnswers(child: ChildProcess, request: DaemonRequest): Promis
     const what = `${report.mountpoint} shows device ${device}, not the mount's ${report.device}`;
     throw new MloError('MLO_MOUNT', what, 'look at /proc/self/mountinfo for what else is mounted there');
   }
+  if (report.known.length > 0) await (await import('./hand-names.ts')).handNames(report.mountpoint, report.known);
 }
 
 type Outcome = Extract<DaemonReport, { mounted: boolean }>;

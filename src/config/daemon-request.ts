@@ -24,5 +24,6 @@ export const REPORT_FD = 3;
 
 export type DaemonReport =
   | { mountingOn: string }
-  | { mounted: true; pid: number; device: string; mountpoint: string }
+  /** `known`: directories, below the mountpoint as byte strings, whose names are known from an earlier mount. */
+  | { mounted: true; pid: number; device: string; mountpoint: string; known: string[] }
   | { mounted: false; code: string; message: string; remedy: string };

@@ -109,7 +109,7 @@ function parseScrub(value: string): number {
 }
 
 /** Bytes; 0: off. */
-function parseMetadataCache(value: string): number {
+function parseMetadataSize(value: string): number {
   if (value === 'off') return 0;
   const bytes = parseSize(value);
   if (bytes < MIB || bytes > 2 ** 40) throw new Error('a size of at least 1M, auto or off');
@@ -183,7 +183,8 @@ export const settingsSchema = z.strictObject({
     value: '',
     fallback: 'off',
     about:
-      'The source never changes while it is mounted: nothing is asked twice. With `ro` the kernel also opens files by ' +
+      'The source never changes: nothing is asked twice, and what earlier mounts with `immutable` learned of its names and ' +
+      'attributes is believed (`metadata-disk`; a mount without `immutable`, or `cache clear`, forgets that). With `ro` the kernel also opens files by ' +
       'itself and keeps their pages for good: the fastest way for data that fit the memory, without passthrough.',
   }),
   ro: described(toggle, {
@@ -304,13 +305,21 @@ export const settingsSchema = z.strictObject({
       "Limit of the daemon's JavaScript heap. `auto`: an eighth of what the control group, else the machine, has; " +
       'from 128 MiB to 4 GiB.',
   }),
-  'metadata-cache': described(z.union([auto, text(parseMetadataCache)]), {
+  'metadata-cache': described(z.union([auto, text(parseMetadataSize)]), {
     value: 'SIZE|auto|off',
     fallback: 'auto',
     about:
       'Memory for what is known of names and attributes of a source that may be slow. Within it, listing a directory has ' +
       'the attributes of all its entries asked for at once. `auto`: an eighth of `max-memory`. `off`: each is asked for ' +
       'when it is wanted.',
+  }),
+  'metadata-disk': described(z.union([auto, text(parseMetadataSize)]), {
+    value: 'SIZE|auto|off',
+    fallback: 'auto',
+    about:
+      'With `immutable`, a cache, and a source that may be slow: disk beside the cache for names and attributes, so that the ' +
+      'next mount with `immutable` asks for nothing again. `auto`: a 64th of the size of the cache, 16 MiB to 2 GiB; some ' +
+      '150 bytes are a file. `off`, and every mount without `immutable`, forgets what earlier mounts kept.',
   }),
   prefetch: described(offOnly('prefetch'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),
   learn: described(offOnly('learn'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),

@@ -2,7 +2,8 @@
 
 import type { AccessObserver } from '../access/observer.ts';
 import type { Cache } from '../cache/cache.ts';
-import { type Attributes, isRegular } from '../store/attributes.ts';
+import type { Shelf } from '../cache/shelf.ts';
+import { type Attributes, isDirectory, isRegular } from '../store/attributes.ts';
 import type { FileId, Found, Identity, Store } from '../store/store.ts';
 import { performance } from '../sys/clock.ts';
 import { Errno } from '../sys/errno.ts';
@@ -20,6 +21,7 @@ import { PagePusher } from './push.ts';
 import { Sampling } from './sampling.ts';
 import { SentBack } from './sent-back.ts';
 import { SourceFiles } from './source.ts';
+import type { ToldInode } from './told-inodes.ts';
 
 /** What can change while the overlay serves; what the kernel was told before holds to its end. */
 export interface LiveOptions {
@@ -65,6 +67,8 @@ export interface OverlayOptions {
   warmupRequests?: number;
   /** For listings and attributes of a store that may be slow, in bytes; 64 MiB unless said. 0: nothing is looked up ahead. */
   metadataBytes?: number;
+  /** Where names are kept from mount to mount; only with `immutable`, a store that may be slow, and `metadataBytes`. */
+  shelf?: Shelf | undefined;
 }
 
 const METADATA_BYTES = 64 * 2 ** 20;
@@ -143,6 +147,7 @@ export class Core {
   readonly pusher: PagePusher | undefined;
   /** Undefined: every look-up asks the store, which answers at once. */
   readonly metadata: Metadata | undefined;
+  readonly #shelf: Shelf | undefined;
   readonly #writersAwaited = new Map<FileId, number>();
 
   constructor(options: OverlayOptions) {
@@ -160,13 +165,14 @@ export class Core {
     this.keepCache = options.keepCache ?? true;
     this.writeback = options.writeback ?? false;
     this.#timestampGranularityMs = options.timestampGranularityMs ?? TIMESTAMP_GRANULARITY_MS;
-    this.inodes = new InodeTable(this.store, this.nowMs());
+    this.#shelf = options.shelf;
+    this.inodes = new InodeTable(this.store, this.nowMs(), this.#shelf);
     this.sources = new SourceFiles(this.store);
     this.backings = new BackingFiles(this.counters);
     this.sampling = new Sampling(options.sampleOpens ?? 0);
     const metadataBytes = options.metadataBytes ?? METADATA_BYTES;
     const slow = this.store.speed === 'pooled';
-    this.metadata = slow && metadataBytes > 0 ? new Metadata(this, metadataBytes) : undefined;
+    this.metadata = slow && metadataBytes > 0 ? new Metadata(this, metadataBytes, this.#shelf) : undefined;
     this.pusher = (options.pushPages ?? true) ? new PagePusher(this) : undefined;
   }
 
@@ -195,6 +201,12 @@ export class Core {
     const attributesTtlMs = this.#attributesLeft(inode);
     const entryTtlMs = Math.max(0, this.ttlMs - (this.nowMs() - askedMs));
     return { node: inode.nodeId, attributes: inode.attributes, entryTtlMs, attributesTtlMs };
+  }
+
+  /** As `entry`, of an inode that is told and not made. */
+  entryOfTold({ nodeId }: ToldInode, attributes: Attributes): Entry {
+    const ttlMs = Math.max(0, this.ttlMs - this.nowMs());
+    return { node: nodeId, attributes, entryTtlMs: ttlMs, attributesTtlMs: ttlMs };
   }
 
   /** How long the kernel may believe the attributes it is told now: the lease runs from when the store was asked. */
@@ -311,6 +323,14 @@ export class Core {
     if (inode !== undefined) this.metadata?.ledAstray(inode);
   }
 
+  /**
+   * Something is about to be made of a name of these: should the daemon end in the middle, the next does not believe what
+   * was known of them. (What an inode is changed by without a name, `touch` notes.)
+   */
+  aboutToChange(...ids: FileId[]): void {
+    for (const id of ids) this.#shelf?.changed(String(id));
+  }
+
   /** Lets go of the cached object; readers that need more bytes turn to the source. */
   dropContent(inode: Inode): void {
     if (inode.backing?.kind === 'tier') this.backings.drop(inode, this.kernel); // when idle
@@ -320,6 +340,12 @@ export class Core {
 
   /** The inode for what was found at parent/name: the current generation, or a new one. Counts no lookup. */
   intern(parent: Inode, name: string, found: Found, askedMs: number): Inode {
+    const inode = this.#interned(parent, name, found, askedMs);
+    if (isDirectory(found.attributes.mode)) this.metadata?.found(inode, parent, name);
+    return inode;
+  }
+
+  #interned(parent: Inode, name: string, found: Found, askedMs: number): Inode {
     const inode = this.inodes.current(found);
     if (inode !== undefined) {
       this.store.alias(inode.node, parent.node, name, askedMs);
@@ -348,6 +374,7 @@ export class Core {
   }
 
   forget(node: NodeId, count: number): void {
+    if (this.inodes.forgetTold(node, count)) return;
     const inode = this.inodes.get(node);
     if (inode === undefined) return;
     inode.lookups -= count;

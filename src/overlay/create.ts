@@ -27,6 +27,7 @@ export function create(
   const { pid, askedMs } = caller;
   const identity = core.identity(caller, umask);
   const begunMs = core.nowMs();
+  core.aboutToChange(directory.node.id);
   const made = core.store.create(directory.node, name, mode, writerFlags(core, flags) | excl, identity);
   return andThen(made, ({ found, file }) => {
     directory.touch();

@@ -76,6 +76,14 @@ export function readdir(
 
 function snapshot(core: Core, handle: DirectoryHandle, anew: boolean, thread: number): Reply<DirectoryEntry[]> {
   if (handle.entries !== undefined && !anew) return handle.entries;
+  const coming = core.metadata?.coming(handle.inode);
+  if (coming === undefined) return listed(core, handle, thread);
+  const go = (): Reply<DirectoryEntry[]> => listed(core, handle, thread);
+  return coming.then(go, go);
+}
+
+/** The names from what is known, else from the store. */
+function listed(core: Core, handle: DirectoryHandle, thread: number): Reply<DirectoryEntry[]> {
   const { metadata } = core;
   handle.listing = metadata?.names(handle.inode, thread);
   handle.ended = false;
@@ -84,13 +92,15 @@ function snapshot(core: Core, handle: DirectoryHandle, anew: boolean, thread: nu
     return handle.entries;
   }
   const askedMs = core.nowMs();
-  return andThen(core.store.list(handle.inode.node), (listed) => {
+  const reply = andThen(core.store.list(handle.inode.node), (found): Reply<DirectoryEntry[]> => {
     const { hiddenInRoot } = core;
     const hides = hiddenInRoot !== undefined && handle.inode === core.inodes.root;
-    const entries = hides ? listed.filter(({ name }) => name !== hiddenInRoot) : listed;
+    const entries = hides ? found.filter(({ name }) => name !== hiddenInRoot) : found;
     handle.entries = entries;
     return metadata === undefined ? entries : kept(metadata, handle, entries, askedMs);
   });
+  if (reply instanceof Promise) metadata?.isListed(handle.inode, reply);
+  return reply;
 }
 
 async function kept(
@@ -114,6 +124,14 @@ function add(
   thread: number,
 ): boolean {
   const { name, ino, type } = entry;
+  const { listing } = handle;
+  const told = plus && listing !== undefined ? core.metadata?.toldOnly(listing, i, thread) : undefined;
+  if (told !== undefined) {
+    told.inode.lookups++;
+    if (sink.add(name, ino, type, i + 3, core.entryOfTold(told.inode, told.attributes))) return true;
+    core.forget(told.inode.nodeId, 1);
+    return false;
+  }
   const known = plus ? attributesNow(core, handle, name, i, thread) : undefined;
   if (known === undefined) return sink.add(name, ino, type, i + 3, undefined);
   const { found, askedMs } = known;

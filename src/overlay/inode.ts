@@ -32,6 +32,11 @@ export interface SharedSource {
   users: number;
 }
 
+/** Told of every file or directory, by its key, that is changed through this mount. */
+export interface ChangeListener {
+  changed(fileKey: string): void;
+}
+
 export class Inode implements AccessedFile {
   readonly nodeId: NodeId;
   readonly node: StoreNode;
@@ -89,8 +94,17 @@ export class Inode implements AccessedFile {
 
   #contentSource: InodeContentSource | undefined;
   #fileKey: string | undefined;
+  readonly #changes: ChangeListener | undefined;
 
-  constructor(nodeId: NodeId, node: StoreNode, attributes: Attributes, version: Version, nowMs: number) {
+  constructor(
+    nodeId: NodeId,
+    node: StoreNode,
+    attributes: Attributes,
+    version: Version,
+    nowMs: number,
+    changes: ChangeListener | undefined,
+  ) {
+    this.#changes = changes;
     this.nodeId = nodeId;
     this.node = node;
     this.attributes = attributes;
@@ -153,6 +167,7 @@ export class Inode implements AccessedFile {
 
   /** Notes a change made through this mount: the next use asks the store, and takes its answer for our own doing. */
   touch(): void {
+    this.#changes?.changed(this.fileKey);
     this.selfModified = true;
     this.validatedAtMs = Number.NEGATIVE_INFINITY;
     this.touchedAtMs = performance.now();

@@ -43,6 +43,12 @@ export class Ahead {
     this.#pump();
   }
 
+  /** Goes on with a listing when there is nothing else to do: its reader has not come yet. */
+  later(listing: Listing): void {
+    this.#waiting.unshift(listing);
+    this.#pump();
+  }
+
   #pump(): void {
     while (this.#underWay < this.#window.size) {
       const listing = this.#waiting[this.#waiting.length - 1];

@@ -8,14 +8,30 @@
  *
  * INVARIANT: nothing is told that was asked before a change through this mount of the directory or the file (`believed`).
  */
+import type { Shelf } from '../cache/shelf.ts';
+import { type Attributes, isDirectory } from '../store/attributes.ts';
 import type { DirectoryEntry, FileId, Found } from '../store/store.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
 import type { MetadataStats } from '../telemetry/stats.ts';
 import type { Core } from './core.ts';
+import { DirectoriesAhead } from './directories-ahead.ts';
 import { Distrust } from './distrust.ts';
 import type { Inode } from './inode.ts';
 import { Ahead } from './metadata-ahead.ts';
-import { type Known, type Listing, learn, newListing, newRound, unlearn } from './metadata-listing.ts';
+import {
+  BEFORE_MS,
+  type Known,
+  knownAt,
+  type Listing,
+  learn,
+  newListing,
+  newRound,
+  placeOf,
+  storedAt,
+} from './metadata-listing.ts';
+import { Listings } from './metadata-listings.ts';
+import { Shelving } from './metadata-shelf.ts';
+import type { ToldInode } from './told-inodes.ts';
 
 /** Look-ups made ahead of a reader before any of them was used: after a listing, and when the kernel has the names. */
 const CREDIT = 4096;
@@ -29,12 +45,12 @@ const SLICE = 20_000;
 export class Metadata {
   readonly distrust = new Distrust();
   readonly #core: Core;
-  readonly #budgetBytes: number;
+  readonly #listings: Listings;
   readonly #ahead: Ahead;
-  /** By the directory's file id, the one used last at the end. */
-  readonly #listings = new Map<FileId, Listing>();
-  #bytes = 0;
-  #entries = 0;
+  readonly #directories: DirectoriesAhead;
+  readonly #shelving: Shelving | undefined;
+  /** Directories that are being brought from the shelf. */
+  readonly #bringing = new Map<Inode, Promise<void>>();
   #credit = CREDIT;
   #hits = 0;
   #misses = 0;
@@ -42,13 +58,22 @@ export class Metadata {
   #used = 0;
   #unused = 0;
 
-  constructor(core: Core, budgetBytes: number) {
+  constructor(core: Core, budgetBytes: number, shelf?: Shelf) {
     this.#core = core;
-    this.#budgetBytes = budgetBytes;
+    this.#shelving = shelf && new Shelving(core, shelf, (listing, at) => this.#known(listing, at));
+    this.#listings = new Listings(budgetBytes, (listing) => this.#dropped(listing));
+    this.#directories = new DirectoriesAhead(core, {
+      listingOf: (directory) => this.#listings.of(directory),
+      foundAt: (listing, at) => this.#foundAt(listing, at),
+      known: (directory) => this.#knownNow(directory, 0),
+      bring: (directory) => this.bring(directory),
+      takeIn: (directory, entries, askedMs) => this.#takeIn(directory, entries, askedMs),
+      beginLater: (listing) => this.#beginLater(listing),
+    });
     this.#ahead = new Ahead({
       lookUp: (listing, at) => this.#lookUp(listing, at),
       wanted: (listing, at) => !this.#fresh(listing, at),
-      full: (listing) => this.#full(listing),
+      full: (listing) => this.#listings.full(listing),
     });
   }
 
@@ -58,13 +83,30 @@ export class Metadata {
       misses: this.#misses,
       listings: this.#listed,
       directories: this.#listings.size,
-      entries: this.#entries,
-      bytes: this.#bytes,
-      budgetBytes: this.#budgetBytes,
+      entries: this.#listings.entries,
+      bytes: this.#listings.bytes,
+      budgetBytes: this.#listings.budgetBytes,
       aheadRequests: this.#ahead.requests,
       aheadUsed: this.#used,
       aheadUnused: this.#unused,
+      aheadListings: this.#directories.listings,
+      aheadListingsUsed: this.#directories.used,
+      shelf: this.#shelving?.snapshot() ?? null,
     };
+  }
+
+  /** Resolves when what earlier mounts knew is used, or known to be of no use. */
+  async start(): Promise<void> {
+    await this.#shelving?.confirm();
+  }
+
+  knownDirectories(namesMost: number): string[] {
+    return this.#shelving?.knownDirectories(namesMost) ?? [];
+  }
+
+  /** Keeps what is known for the next mount. */
+  stop(): void {
+    this.#shelving?.stop();
   }
 
   /** ESTALE is answered to somebody who came by `inode`. */
@@ -74,43 +116,100 @@ export class Metadata {
 
   // --- directories ---------------------------------------------------------------------------------------------------
 
+  /** Brings what an earlier mount knew of a directory; a promise while that is under way. */
+  bring(directory: Inode): Promise<void> | undefined {
+    if (this.#shelving === undefined || this.#listings.of(directory) !== undefined) return undefined;
+    const under = this.#bringing.get(directory);
+    if (under !== undefined) return under;
+    const brought = this.#shelving.bring(directory, this.#listings.budgetBytes);
+    if (!(brought instanceof Promise)) {
+      if (brought !== undefined) this.#listings.keep(brought);
+      return undefined;
+    }
+    const bringing = brought.then((listing) => {
+      this.#bringing.delete(directory);
+      if (listing !== undefined && this.#listings.of(directory) === undefined && !directory.removed)
+        this.#listings.keep(listing);
+    });
+    this.#bringing.set(directory, bringing);
+    return bringing;
+  }
+
   /** The names of a directory, where they are known to hold; a listing that is read from its beginning. */
   names(directory: Inode, thread: number): Listing | undefined {
-    const listing = this.#of(directory);
-    if (listing === undefined || !this.#holds(listing, directory, thread)) return undefined;
-    this.#begin(listing, directory, this.#credit);
+    const listing = this.#knownNow(directory, thread);
+    if (listing !== undefined) this.#begin(listing, directory);
     return listing;
+  }
+
+  /** As `bring`, and the listing of the directory that is under way for somebody else, or ahead of all. */
+  coming(directory: Inode): Promise<unknown> | undefined {
+    return this.#directories.coming(directory) ?? this.bring(directory);
+  }
+
+  /** A reader has the directory listed. */
+  isListed(directory: Inode, listing: Promise<unknown>): void {
+    if (this.#core.ttlMs > 0) this.#directories.isListed(directory, listing);
+  }
+
+  #knownNow(directory: Inode, thread: number): Listing | undefined {
+    const listing = this.#listings.of(directory);
+    return listing !== undefined && this.#holds(listing, directory, thread) ? listing : undefined;
   }
 
   /** Takes in what the store listed when it was asked at `askedMs`, and begins to look its entries up. */
   async listed(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined> {
+    const listing = await this.#takeIn(directory, entries, askedMs);
+    if (listing !== undefined) this.#begin(listing, directory);
+    return listing;
+  }
+
+  async #takeIn(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined> {
     this.#listed++;
     if (directory.removed || this.#core.ttlMs === 0) return undefined;
-    const before = this.#of(directory);
+    const before = this.#listings.of(directory);
     const index = new Map<string, number>();
     const version = this.#core.unsettled(directory.attributes) ? '' : directory.version;
     const listing = newListing(directory, entries, index, version, askedMs);
-    if (listing.bytes > this.#budgetBytes) return undefined;
+    if (listing.bytes > this.#listings.budgetBytes) return undefined;
     for (let i = 0; i < entries.length; i++) {
       if (i > 0 && i % SLICE === 0) await new Promise(setImmediate);
       const { name } = entries[i]!;
       index.set(name, i);
-      const was = before?.index.get(name);
-      const known = was === undefined ? undefined : before?.known[was];
+      const was = before && placeOf(before, name);
+      const known = was === undefined ? undefined : knownAt(before!, was);
       if (known === undefined) continue;
       learn(listing, i, known);
-      if (before?.unused.delete(was!)) listing.unused.add(i);
+      if (before!.unused.delete(was!)) listing.unused.add(i);
     }
     if (directory.removed) return undefined;
-    this.#keep(listing);
-    this.#begin(listing, directory, this.#credit);
+    this.#listings.keep(listing);
+    this.#shelving?.learned(listing);
     return listing;
+  }
+
+  /** A directory was found at parent/name. */
+  found(directory: Inode, parent: Inode, name: string): void {
+    this.#directories.found(directory, parent, name);
+  }
+
+  /** What is at a place of a listing, for `DirectoriesAhead`; undefined: it cannot be asked for. */
+  #foundAt(listing: Listing, at: number): Known | Promise<Known | undefined> | undefined {
+    const known = knownAt(listing, at);
+    if (known !== undefined && this.#believed(listing.directory, known, 0)) return known;
+    return listing.underWay.get(at) ?? (this.#listings.over ? undefined : this.#lookUp(listing, at));
+  }
+
+  /** What a directory that nobody has read yet has in it is looked up when there is nothing else to do. */
+  #beginLater(listing: Listing): void {
+    listing.round = newRound(listing.entries.length, this.#credit);
+    this.#ahead.later(listing);
   }
 
   /** OPENDIR: should the kernel have the names, and ask for their attributes one by one, they are asked for in bulk. */
   opened(directory: Inode, thread: number): void {
-    const listing = this.#of(directory);
-    if (listing === undefined || !this.#holds(listing, directory, thread)) return;
+    const listing = this.#knownNow(directory, thread);
+    if (listing === undefined) return;
     this.#judge(listing);
     listing.directory = directory;
     listing.round = newRound(0, CREDIT_REOPENED);
@@ -121,11 +220,14 @@ export class Metadata {
     if (listing.round.hits === 0) listing.round.left = 0;
   }
 
-  #begin(listing: Listing, directory: Inode, credit: number): void {
-    this.#judge(listing);
-    this.#touch(listing);
+  #begin(listing: Listing, directory: Inode): void {
+    const expected = this.#directories.read(directory, listing) && listing.round.asked > 0;
+    this.#listings.touch(listing);
     listing.directory = directory;
-    listing.round = newRound(listing.entries.length, credit);
+    if (!expected) {
+      this.#judge(listing);
+      listing.round = newRound(listing.entries.length, this.#credit);
+    }
     this.#ahead.go(listing);
   }
 
@@ -134,11 +236,6 @@ export class Metadata {
     if (asked < JUDGED_FROM) return;
     if (hits + told < asked / 4) this.#credit = Math.max(CREDIT_LEAST, this.#credit >> 1);
     else this.#credit = CREDIT;
-  }
-
-  #of({ node: { id, birth } }: Inode): Listing | undefined {
-    const listing = this.#listings.get(id);
-    return listing?.directory.node.birth === birth ? listing : undefined;
   }
 
   /** Whether a listing still says what is in the directory: within the lease, or by a version confirmed within it. */
@@ -157,10 +254,15 @@ export class Metadata {
    * `thread` asks.
    */
   recall(directory: Inode, name: string, thread: number): Known | Promise<Known | undefined> | undefined {
-    const listing = this.#of(directory);
-    const at = listing?.index.get(name);
+    const bringing = this.bring(directory);
+    return bringing?.then(() => this.#recall(directory, name, thread)) ?? this.#recall(directory, name, thread);
+  }
+
+  #recall(directory: Inode, name: string, thread: number): Known | Promise<Known | undefined> | undefined {
+    const listing = this.#listings.of(directory);
+    const at = listing && placeOf(listing, name);
     if (listing === undefined || at === undefined || this.#core.ttlMs === 0) return undefined;
-    const known = listing.known[at];
+    const known = knownAt(listing, at);
     if (known !== undefined && this.#believed(directory, known, thread)) {
       this.#hit(listing, at);
       return known;
@@ -175,19 +277,38 @@ export class Metadata {
 
   /** What may be told with the name, of entry `at` of a listing. */
   told(listing: Listing, at: number, thread: number): Known | undefined {
-    const known = listing.known[at];
+    const known = knownAt(listing, at);
     if (known === undefined || !this.#believed(listing.directory, known, thread)) return undefined;
     listing.round.told++;
     this.#use(listing, at);
     return known;
   }
 
+  /** As `told`, of a file that an earlier mount knew, that nobody changes and nobody uses: its inode is not made. */
+  toldOnly(listing: Listing, at: number, thread: number): { inode: ToldInode; attributes: Attributes } | undefined {
+    const { immutable, readOnly, inodes } = this.#core;
+    const stored = immutable && readOnly ? storedAt(listing, at) : undefined;
+    const found = stored?.part.found(stored.index);
+    if (stored === undefined || found === undefined) return undefined;
+    const { attributes } = found;
+    // Directories are used next; of what has more names each must come to the same inode.
+    if (isDirectory(attributes.mode) || attributes.nlink > 1) return undefined;
+    if (!this.#believed(listing.directory, { found, askedMs: BEFORE_MS }, thread)) return undefined;
+    const inode = inodes.tell(listing.directory, stored.part, stored.index, found);
+    if (inode === undefined) return undefined;
+    listing.round.told++;
+    return { inode, attributes };
+  }
+
   /** The store had to be asked for a name. Notes the answer, and has what comes next asked ahead. */
   missed(directory: Inode, name: string, reply: Reply<Found>, askedMs: number): void {
     this.#misses++;
-    const listing = this.#of(directory);
-    const at = listing?.index.get(name);
-    if (listing === undefined || at === undefined) return;
+    const listing = this.#listings.of(directory);
+    const at = listing && placeOf(listing, name);
+    if (listing === undefined || at === undefined) {
+      if (this.#shelving !== undefined) void this.#noteName(directory, name, reply, askedMs);
+      return;
+    }
     const { round } = listing;
     if (round.armed) {
       round.armed = false;
@@ -200,6 +321,20 @@ export class Metadata {
     this.#ahead.go(listing);
   }
 
+  /** A name of a directory that nobody has listed, or that was not in its listing: for the next mount. */
+  async #noteName(directory: Inode, name: string, reply: Reply<Found>, askedMs: number): Promise<void> {
+    const found = await reply;
+    if (failed(found) || directory.removed) return;
+    let listing = this.#listings.of(directory);
+    if (listing === undefined) {
+      listing = newListing(directory, [], new Map(), '', askedMs);
+      this.#listings.keep(listing);
+    }
+    if (listing.version !== '' || listing.bytes > this.#listings.budgetBytes / 4) return;
+    const known = { found: found as Found, askedMs };
+    if (this.#listings.learnName(listing, placeOf(listing, name), name, known)) this.#shelving?.learned(listing);
+  }
+
   /**
    * Whether what was found may be told: within the lease, and not from before a change through this mount. (The inode
    * knows of changes of its file as long as it is there; `distrust` knows from then on.)
@@ -209,7 +344,7 @@ export class Metadata {
     if (nowMs - askedMs >= this.#core.ttlMs || askedMs < directory.touchedAtMs) return false;
     if (!this.#allowed(directory.node.id, thread, askedMs, nowMs)) return false;
     if (!this.distrust.allows(found.id, askedMs)) return false;
-    const inode = this.#core.inodes.current(found);
+    const inode = this.#core.inodes.madeOf(found);
     if (inode === undefined) return true;
     // A newer answer told of something else: the file has changed, or another has its number now.
     const overtaken = askedMs < inode.attributesAtMs;
@@ -224,9 +359,14 @@ export class Metadata {
   }
 
   /** Whether entry `at` need not be looked up ahead. */
-  #fresh({ known, underWay, directory }: Listing, at: number): boolean {
-    const one = known[at];
-    return underWay.has(at) || (one !== undefined && this.#believed(directory, one, 0));
+  #fresh(listing: Listing, at: number): boolean {
+    return listing.underWay.has(at) || this.#known(listing, at);
+  }
+
+  /** Whether what is known of entry `at` may be told to anybody. */
+  #known(listing: Listing, at: number): boolean {
+    const one = knownAt(listing, at);
+    return one !== undefined && this.#believed(listing.directory, one, 0);
   }
 
   #hit(listing: Listing, at: number): void {
@@ -240,10 +380,10 @@ export class Metadata {
     if (!listing.unused.delete(at)) return;
     this.#used++;
     // More than there is room for: the kernel has it now, and there is place for what comes next.
-    if (this.#bytes > this.#budgetBytes) this.#forget(listing, at);
+    if (this.#listings.over) this.#listings.forget(listing, at);
   }
 
-  #lookUp(listing: Listing, at: number): Promise<unknown> | undefined {
+  #lookUp(listing: Listing, at: number): Promise<Known | undefined> | undefined {
     const { directory } = listing;
     if (directory.removed || directory.superseded) return undefined;
     const askedMs = this.#core.nowMs();
@@ -253,74 +393,32 @@ export class Metadata {
   }
 
   /** A look-up that is under way: whoever asks for the same waits for it. */
-  #follow(listing: Listing, at: number, reply: Reply<Found>, askedMs: number): Promise<unknown> {
+  #follow(listing: Listing, at: number, reply: Reply<Found>, askedMs: number): Promise<Known | undefined> {
     const answer = Promise.resolve(reply).then((outcome: Outcome<Found>) => {
       if (listing.underWay.get(at) === answer) listing.underWay.delete(at);
       if (failed(outcome)) {
-        if ((listing.known[at]?.askedMs ?? 0) <= askedMs) this.#forget(listing, at);
+        if ((knownAt(listing, at)?.askedMs ?? 0) <= askedMs) this.#listings.forget(listing, at);
         if (listing.unused.delete(at)) this.#unused++;
         return undefined;
       }
       const known = { found: outcome, askedMs };
-      if (this.#listings.get(listing.directory.node.id) === listing) {
-        const grown = learn(listing, at, known);
-        this.#bytes += grown;
-        if (grown > 0) this.#entries++;
-        this.#makeRoom(listing);
-      }
+      this.#learn(listing, at, known);
       return known;
     });
     listing.underWay.set(at, answer);
     return answer;
   }
 
-  // --- the budget ----------------------------------------------------------------------------------------------------
-
-  #keep(listing: Listing): void {
-    const { id } = listing.directory.node;
-    const before = this.#listings.get(id);
-    if (before !== undefined) this.#evict(before);
-    this.#listings.set(id, listing);
-    this.#bytes += listing.bytes;
-    for (const one of listing.known) if (one !== undefined) this.#entries++;
-    this.#makeRoom(listing);
+  /** Takes what was found into a listing. */
+  #learn(listing: Listing, at: number, known: Known): void {
+    if (this.#listings.learn(listing, at, known)) this.#shelving?.learned(listing);
   }
 
-  #touch(listing: Listing): void {
-    const { id } = listing.directory.node;
-    if (this.#listings.get(id) !== listing) return;
-    this.#listings.delete(id);
-    this.#listings.set(id, listing);
-  }
-
-  #makeRoom(keep: Listing): void {
-    if (this.#bytes <= this.#budgetBytes) return;
-    for (const listing of this.#listings.values()) {
-      if (this.#bytes <= this.#budgetBytes) return;
-      if (listing !== keep) this.#evict(listing);
-    }
-  }
-
-  #evict(listing: Listing): void {
+  #dropped(listing: Listing): void {
+    this.#directories.dropped(listing);
     this.#judge(listing);
     this.#unused += listing.unused.size;
     listing.unused.clear();
     listing.round.left = 0;
-    this.#listings.delete(listing.directory.node.id);
-    this.#bytes -= listing.bytes;
-    for (const one of listing.known) if (one !== undefined) this.#entries--;
-  }
-
-  /** What is looked up ahead would have to be thrown away. */
-  #full(listing: Listing): boolean {
-    this.#makeRoom(listing);
-    return this.#bytes > this.#budgetBytes;
-  }
-
-  #forget(listing: Listing, at: number): void {
-    const shrunk = unlearn(listing, at);
-    if (shrunk === 0 || this.#listings.get(listing.directory.node.id) !== listing) return;
-    this.#bytes -= shrunk;
-    this.#entries--;
   }
 }

@@ -36,6 +36,7 @@ function add(core: Core, parent: NodeId, name: string, make: (directory: Inode) 
   if (directory === undefined) return -Errno.ESTALE;
   if (core.readOnly) return -Errno.EROFS;
   const askedMs = core.nowMs();
+  core.aboutToChange(directory.node.id);
   return andThen(make(directory), (found) => {
     directory.touch();
     const inode = core.intern(directory, name, found, askedMs);
@@ -77,6 +78,7 @@ export function symlink(core: Core, parent: NodeId, name: string, target: Buffer
 export function link(core: Core, node: NodeId, newParent: NodeId, newName: string): Reply<Entry> {
   const inode = core.inode(node);
   if (inode === undefined) return -Errno.ESTALE;
+  core.aboutToChange(inode.node.id);
   return add(core, newParent, newName, (directory) =>
     andThen(core.store.makeLink(inode.node, directory.node, newName), (found) => {
       inode.unlinked = false; // a file made without a name has one now
@@ -107,6 +109,7 @@ function remove(
   if (core.readOnly) return -Errno.EROFS;
   return andThen(core.store.lookup(directory.node, name), (found) => {
     const inode = core.inodes.current(found);
+    core.aboutToChange(directory.node.id, found.id);
     return andThen(act(directory, inode), (done) => {
       directory.touch();
       if (inode !== undefined) nameGone(core, inode, found);
@@ -143,6 +146,8 @@ export function rename(
     settle(core.store.lookup(to.node, newName), (target) => {
       const inode = core.inodes.current(moving);
       const replaced = failed(target) ? undefined : core.inodes.current(target);
+      core.aboutToChange(from.node.id, to.node.id, moving.id);
+      if (!failed(target)) core.aboutToChange(target.id);
       const renamed = core.store.rename(from.node, name, to.node, newName, flags, inode?.node, replaced?.node);
       return andThen(renamed, (done) => {
         from.touch();

@@ -29,6 +29,7 @@ import type {
 import * as names from './names.ts';
 import * as opening from './open.ts';
 import { read } from './read.ts';
+import { Space } from './space.ts';
 import { StandingHandles } from './standing.ts';
 import { Warmups } from './warmup/warmups.ts';
 import * as ways from './ways.ts';
@@ -39,14 +40,31 @@ const WARMUP_REQUESTS = 16;
 export class Overlay implements FileSystem {
   readonly #core: Core;
   readonly #standing: StandingHandles;
+  readonly #space: Space;
   /** What brings files into the cache before somebody reads them. */
   readonly warmups: Warmups;
 
   constructor(options: OverlayOptions) {
     this.#core = new Core(options);
     this.#standing = new StandingHandles(this.#core);
+    const { store, nowMs, readOnly } = this.#core;
+    this.#space = new Space(store, { nowMs, ttlMs: () => this.#core.ttlMs, readOnly });
     const { warmupRequests = WARMUP_REQUESTS } = options;
     this.warmups = new Warmups(this.#core, warmupRequests, (node) => this.forget(node, 1));
+  }
+
+  /**
+   * Before anybody comes: asks for what every walk begins with, and resolves when what earlier mounts knew of names is used,
+   * or known to be of no use.
+   */
+  async prepare(): Promise<void> {
+    void this.#space.reply();
+    await this.#core.metadata?.start();
+  }
+
+  /** Directories whose names are known from earlier mounts, those used last, of at most so many names; as byte strings. */
+  knownDirectories(namesMost: number): string[] {
+    return this.#core.metadata?.knownDirectories(namesMost) ?? [];
   }
 
   start(kernel: Kernel): void {
@@ -217,7 +235,7 @@ export class Overlay implements FileSystem {
   }
 
   statfs(): Reply<StoreStatistics> {
-    return this.#core.store.statistics();
+    return this.#space.reply();
   }
 
   /** The kernel checks permissions itself (default_permissions) and asks this only where that is off. */
@@ -246,6 +264,7 @@ export class Overlay implements FileSystem {
       core.sources.drop(inode);
       core.dropContent(inode);
     }
+    core.metadata?.stop(); // the shelf is under the cache's lock
     await core.cache?.shutdown();
     await core.store.shutdown();
   }

@@ -77,6 +77,17 @@ export interface MetadataStats {
   aheadRequests: number;
   aheadUsed: number;
   aheadUnused: number;
+  aheadListings: number;
+  aheadListingsUsed: number;
+  /** What outlives the mount; null where nothing does. */
+  shelf: {
+    bytes: number;
+    limitBytes: number;
+    directories: number;
+    recalled: number;
+    written: number;
+    damaged: number;
+  } | null;
 }
 
 export interface StatsDocument {

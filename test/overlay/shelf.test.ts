@@ -1,0 +1,235 @@
+/** Names that an earlier mount of an immutable source knew: what is asked of the source, and what the kernel is told. */
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { after, test } from 'node:test';
+import { ShelfDatabase } from '../../src/cache/shelf-db.ts';
+import type { Caller, Entry } from '../../src/overlay/filesystem.ts';
+import { Overlay } from '../../src/overlay/index.ts';
+import { openPosixStore } from '../../src/store/posix/index.ts';
+import type { Store } from '../../src/store/store.ts';
+import { failed } from '../../src/sys/errno.ts';
+import { silentLog } from '../../src/telemetry/log.ts';
+
+const ROOT = 1;
+const CALLER: Caller = { uid: 0, gid: 0, pid: process.pid, supplementaryGroup: -1, askedMs: 0 };
+const workspace = fs.mkdtempSync(path.join(os.tmpdir(), 'mlo-shelf-'));
+after(() => fs.rmSync(workspace, { recursive: true, force: true }));
+let serial = 0;
+
+function makeSource(files: number): string {
+  const source = path.join(workspace, String(serial++));
+  fs.mkdirSync(path.join(source, 'd'), { recursive: true });
+  for (let i = 0; i < files; i++) fs.writeFileSync(path.join(source, 'd', `f${i}`), 'x'.repeat(i % 50));
+  fs.writeFileSync(path.join(source, 'd', 'one name'), 'linked');
+  fs.linkSync(path.join(source, 'd', 'one name'), path.join(source, 'd', 'another name'));
+  return source;
+}
+
+class Mount {
+  readonly overlay: Overlay;
+  /** What the store was asked. */
+  readonly asked: string[] = [];
+
+  private constructor(source: string, store: Store, readOnly: boolean) {
+    const shelf = ShelfDatabase.open({
+      path: `${source}.sqlite`,
+      identity: source,
+      limitBytes: 2 ** 26,
+      writable: !readOnly,
+      bootId: 'boot',
+      log: silentLog,
+    });
+    this.overlay = new Overlay({
+      store: this.#counting(store),
+      cache: undefined,
+      log: silentLog,
+      attributesTtlMs: 1000,
+      immutable: true,
+      readOnly,
+      passthroughMinBytes: Number.POSITIVE_INFINITY,
+      timestampGranularityMs: 0,
+      shelf,
+    });
+  }
+
+  static async open(source: string, readOnly = true): Promise<Mount> {
+    const mount = new Mount(source, await openPosixStore({ root: source, speed: 'pooled', log: silentLog }), readOnly);
+    await mount.overlay.prepare();
+    mount.asked.length = 0;
+    return mount;
+  }
+
+  #counting(store: Store): Store {
+    return new Proxy(store, {
+      get: (target, name) => {
+        const member = Reflect.get(target, name, target) as unknown;
+        if (typeof member !== 'function') return member;
+        return (...args: unknown[]): unknown => {
+          if (['lookup', 'list', 'attributes', 'revalidate', 'open'].includes(String(name)))
+            this.asked.push(`${String(name)} ${typeof args[1] === 'string' ? args[1] : ''}`);
+          return member.apply(target, args) as unknown;
+        };
+      },
+    });
+  }
+
+  async lookup(parent: number, name: string): Promise<Entry> {
+    const entry = await this.overlay.lookup(parent, name, CALLER);
+    assert.ok(!failed(entry), `lookup of ${name}: ${String(entry)}`);
+    return entry as Entry;
+  }
+
+  /** Reads a directory from end to end; `each`: how many entries a reply takes. */
+  async list(node: number, each = Number.POSITIVE_INFINITY): Promise<Map<string, Entry | undefined>> {
+    const opened = await this.overlay.opendir(node, CALLER);
+    assert.ok(typeof opened === 'object');
+    const entries = new Map<string, Entry | undefined>();
+    for (let offset = 0, more = true; more; ) {
+      let room = each;
+      more = false;
+      const sink = {
+        add: (name: string, _ino: bigint, _type: number, next: number, entry: Entry | undefined): boolean => {
+          if (room-- === 0) return false;
+          if (name !== '.' && name !== '..') entries.set(name, entry);
+          offset = next;
+          more = true;
+          return true;
+        },
+      };
+      assert.equal(await this.overlay.readdir(node, opened.handle, offset, true, sink, CALLER), 0);
+    }
+    this.overlay.releasedir(node, opened.handle);
+    return entries;
+  }
+
+  counted() {
+    return this.overlay.metadata()!;
+  }
+
+  /** Walks root and d, and waits until all of it is known. */
+  async learn(entries: number): Promise<void> {
+    await this.list(ROOT);
+    const { node } = await this.lookup(ROOT, 'd');
+    await this.list(node);
+    for (let i = 0; i < 2000 && this.counted().entries < entries; i++) await new Promise((r) => setTimeout(r, 5));
+    assert.equal(this.counted().entries, entries);
+  }
+}
+
+/** Everything the second mount does finds a source that is known. */
+async function remounted(files: number, readOnly = true): Promise<{ source: string; mount: Mount }> {
+  const source = makeSource(files);
+  const first = await Mount.open(source, readOnly);
+  await first.learn(files + 3);
+  await first.overlay.stop();
+  const mount = await Mount.open(source, readOnly);
+  after(() => mount.overlay.stop());
+  return { source, mount };
+}
+
+for (const [files, each] of [
+  [300, 7],
+  [2500, Number.POSITIVE_INFINITY],
+] as const) {
+  test(`a walk over ${files} files that an earlier mount knew asks the source for nothing`, async () => {
+    const { source, mount } = await remounted(files);
+    const root = await mount.list(ROOT);
+    const entries = await mount.list(root.get('d')!.node, each);
+    assert.equal(entries.size, files + 2);
+    for (const [name, entry] of entries) {
+      const is = fs.lstatSync(path.join(source, 'd', name), { bigint: true });
+      assert.equal(entry?.attributes.size, Number(is.size), name);
+      assert.equal(entry.attributes.ino, is.ino, name);
+      assert.equal(entry.attributes.mode, Number(is.mode), name);
+      assert.equal(BigInt(entry.attributes.mtimeSec) * 1_000_000_000n + BigInt(entry.attributes.mtimeNsec), is.mtimeNs);
+    }
+    for (const name of ['f1', 'f7'])
+      assert.equal((await mount.lookup(root.get('d')!.node, name)).attributes.size, name === 'f1' ? 1 : 7);
+    assert.deepEqual(mount.asked, []);
+    assert.equal(mount.counted().shelf?.recalled, 3, 'root, d, and the look at the root when it began');
+    mount.overlay.checkInvariants();
+  });
+}
+
+test('a file has one nodeid, however it is come by, and it goes when the kernel has forgotten it', async () => {
+  const { mount } = await remounted(50);
+  const { node: d } = await mount.lookup(ROOT, 'd');
+  const before = mount.overlay.snapshot().inodes!;
+  const first = await mount.list(d);
+  const again = await mount.list(d);
+  for (const [name, entry] of first) {
+    assert.equal(again.get(name)?.node, entry?.node, name);
+    assert.equal((await mount.lookup(d, name)).node, entry?.node, name);
+    const attributes = await mount.overlay.getattr(entry!.node, undefined, CALLER);
+    assert.ok(typeof attributes === 'object' && attributes.attributes.ino === entry!.attributes.ino);
+  }
+  assert.equal(first.get('one name')?.node, first.get('another name')?.node);
+  assert.equal(mount.overlay.snapshot().inodes, before + 51);
+  for (const [, entry] of first) mount.overlay.forget(entry!.node, 2);
+  assert.equal(mount.overlay.snapshot().inodes, before + 51, 'the look-ups above were not forgotten');
+  for (const [, entry] of first) mount.overlay.forget(entry!.node, 1);
+  assert.equal(mount.overlay.snapshot().inodes, before);
+  const other = await mount.list(d);
+  for (const [, entry] of other) mount.overlay.forget(entry!.node, 1);
+  assert.equal(mount.overlay.snapshot().inodes, before, 'those that were only told go as well');
+  mount.overlay.checkInvariants();
+});
+
+test('a file that was only told is read and asked about as any other', async () => {
+  const { source, mount } = await remounted(50);
+  const { node: d } = await mount.lookup(ROOT, 'd');
+  const { node } = (await mount.list(d)).get('f49')!;
+  const opened = await mount.overlay.open(node, fs.constants.O_RDONLY, false, CALLER);
+  assert.ok(typeof opened === 'object', String(opened));
+  const into = Buffer.alloc(100);
+  const count = await mount.overlay.read(node, opened.handle, 0, 100, into, CALLER);
+  assert.equal(typeof count === 'number' ? count : count.bytes.length, fs.statSync(path.join(source, 'd/f49')).size);
+  mount.overlay.release(node, opened.handle);
+});
+
+test('a name that was only looked up is known to the next mount', async () => {
+  const source = makeSource(5);
+  const first = await Mount.open(source);
+  await first.lookup((await first.lookup(ROOT, 'd')).node, 'f3');
+  await first.overlay.stop();
+  const mount = await Mount.open(source);
+  after(() => mount.overlay.stop());
+  const { node } = await mount.lookup(ROOT, 'd');
+  assert.equal((await mount.lookup(node, 'f3')).attributes.size, 3);
+  assert.deepEqual(mount.asked, []);
+  assert.equal((await mount.list(node)).size, 7, 'which says nothing of other names');
+});
+
+test('a source that was made anew between two mounts is asked anew', async () => {
+  const source = makeSource(30);
+  const first = await Mount.open(source);
+  await first.learn(33);
+  await first.overlay.stop();
+  for (let i = 0; i < 30; i++) fs.writeFileSync(path.join(source, 'd', `f${i}`), 'y'.repeat(100));
+  fs.writeFileSync(path.join(source, 'd', 'one name'), 'other');
+  const mount = await Mount.open(source);
+  after(() => mount.overlay.stop());
+  const { node } = await mount.lookup(ROOT, 'd');
+  await mount.list(node);
+  for (let i = 0; i < 30; i++) assert.equal((await mount.lookup(node, `f${i}`)).attributes.size, 100);
+});
+
+test('what is changed through a mount is asked for by the next, and all else is not', async () => {
+  const { source, mount } = await remounted(40, false);
+  const { node: d } = await mount.lookup(ROOT, 'd');
+  await mount.list(d);
+  const { node } = await mount.lookup(d, 'f5');
+  const changed = await mount.overlay.setattr(node, { size: 1234 }, undefined, CALLER);
+  assert.ok(typeof changed === 'object');
+  // Without an end: as after kill -9.
+  const next = await Mount.open(source, false);
+  after(() => next.overlay.stop());
+  const { node: again } = await next.lookup(ROOT, 'd');
+  await next.list(again);
+  assert.equal((await next.lookup(again, 'f5')).attributes.size, 1234);
+  assert.deepEqual([...new Set(next.asked)], ['lookup f5']);
+  await next.lookup(again, 'f6');
+  assert.deepEqual([...new Set(next.asked)], ['lookup f5']);
+});
