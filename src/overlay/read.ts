@@ -30,6 +30,7 @@ export function read(
   observer?.reading(handle, caller.pid, offset, size, caller.askedMs);
   const content = handle.file === undefined ? inode.content : undefined;
   const file = handle.file ?? inode.source.file;
+  if (content?.complete === false) core.readAhead?.came(inode, content, offset, size);
   let count = -Errno.EAGAIN;
   if (content !== undefined) count = content.readNow(into, size, offset);
   else if (file !== undefined) count = core.store.readNow(file, into, size, offset);
