@@ -6,6 +6,7 @@
  *     report  FILE...: the tables of results of these; --write puts them into docs/BENCHMARKS.md
  *     mount   what the mount costs over a source in memory; bindfs and the source itself beside it
  *     slow    two epochs from a slow store, with and without the overlay
+ *     cache   what the cache is required to do: warm, too small, mapped, shared by jobs
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
  *     overhead  what telemetry costs the daemon: processor time with and without it
@@ -28,6 +29,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { cacheSuite } from './cache/suite.ts';
 import { isWork, runGeneral, runReport } from './general/command.ts';
 import { microSuite } from './micro/suite.ts';
 import { mountSuite } from './mount/suite.ts';
@@ -83,6 +85,12 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     return overheadSuite(scope, { python, quick, rounds: Number(values.rounds ?? 15), only: values.only, directory });
   },
   soak: (scope) => soakSuite(scope, { python, minutes: Number(values.minutes), directory }),
+  cache: (scope) => {
+    const latencyMs = Number(values.latency ?? 5);
+    const bandwidth = parseSize(values.bandwidth ?? '200MB');
+    const rounds = Number(values.rounds ?? 3);
+    return cacheSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
+  },
   slow: (scope) => {
     const latencyMs = Number(values.latency ?? 5);
     const bandwidth = parseSize(values.bandwidth ?? '200MB');
