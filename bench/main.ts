@@ -7,6 +7,7 @@
  *     mount   what the mount costs over a source in memory; bindfs and the source itself beside it
  *     slow    two epochs from a slow store, with and without the overlay
  *     find    walks over a slow store: the first, the second, the first after a remount
+ *     cache   what the cache is required to do: warm, too small, mapped, shared by jobs
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
  *     overhead  what telemetry, and recording a trace, cost: with and without them, in turn
@@ -31,8 +32,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { isWork, runGeneral, runReport } from './general/command.ts';
+import { cacheSuite } from './cache/suite.ts';
 import { findSuite } from './find/suite.ts';
+import { isWork, runGeneral, runReport } from './general/command.ts';
 import { microSuite } from './micro/suite.ts';
 import { mountSuite } from './mount/suite.ts';
 import { overheadSuite } from './overhead/suite.ts';
@@ -99,6 +101,12 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     const latencyMs = Number(values.latency ?? 5);
     const bandwidth = parseSize(values.bandwidth ?? '200MB');
     return findSuite(scope, { quick, rounds: Number(values.rounds ?? 3), directory, latencyMs, bandwidth });
+  },
+  cache: (scope) => {
+    const latencyMs = Number(values.latency ?? 5);
+    const bandwidth = parseSize(values.bandwidth ?? '200MB');
+    const rounds = Number(values.rounds ?? 3);
+    return cacheSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
   },
   slow: (scope) => {
     const latencyMs = Number(values.latency ?? 5);

@@ -26,7 +26,7 @@ export interface SlowStoreOptions {
   onMessage?: (line: string) => void;
 }
 
-const READY_MS = 15_000;
+const READY_MS = 60_000;
 const STOP_MS = 5_000;
 
 export class SlowStore {

@@ -62,7 +62,10 @@ export interface CachedContent {
   readNow(into: Uint8Array, length: number, offset: number): number;
   /** As `readNow`, but `carrier` takes the bytes from the tier's file itself. */
   carryNow(carrier: Carrier, length: number, offset: number): number;
-  /** The bytes from the tier through the pool, or from `source` (and kept, when there is room). Concurrent misses of the same chunks are one fetch. */
+  /**
+   * The bytes from the tier through the pool, or from `source`. Chunks for which there is room are fetched whole and kept;
+   * concurrent misses of the same are one fetch. Of others only the pages that are asked for are read.
+   */
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
   /**
    * Brings what is missing of a range, for nobody who waits for its bytes, and resolves when it is kept: the bytes that were

@@ -245,6 +245,10 @@ export class DiskCache implements Cache, ObjectHost {
     object.fd = -1;
   }
 
+  takes(object: CacheObject, bytes: number): boolean {
+    return !this.buffers.exhausted && this.#room.takes(object, bytes);
+  }
+
   makeRoom(object: CacheObject, bytes: number): Promise<boolean> {
     return this.#room.make(object, bytes);
   }

@@ -1,6 +1,25 @@
 /** A run of chunks on its way from the source: every reader that needs one of them waits for this, and for no other. */
-import type { Outcome } from '../sys/errno.ts';
+import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { ChunkBuffer } from './buffers.ts';
+import type { ContentSource } from './cache.ts';
+
+export const PAGE_BYTES = 4096;
+
+/** Reads what a fetch is to bring into a buffer of whole pages; the bytes that came. */
+export async function arrive(
+  source: ContentSource,
+  into: Uint8Array,
+  length: number,
+  offset: number,
+): Promise<Outcome<number>> {
+  const pages = Math.min(into.length, Math.ceil(length / PAGE_BYTES) * PAGE_BYTES);
+  const count = await source.read(into, pages, offset);
+  if (failed(count)) return count;
+  const useful = Math.min(count, length);
+  // The end of a file that has become shorter, or of one whose store lies: a file cut short is no answer.
+  if (useful < length && (await source.unchanged())) return -Errno.EIO;
+  return useful;
+}
 
 export class Fetch {
   readonly firstChunk: number;

@@ -4,6 +4,7 @@
  *   readNow   all chunks present, no waiting: copied into the reply
  *   read      missing chunks: one fetch a run, joined by whoever needs the same; answered as soon as the bytes are in hand
  *             -> then: is the source unchanged? -> written to the tier -> present
+ *             chunks for which there is no room: the pages that were asked for, and no more
  *   expose    all chunks present: the file itself, for the kernel
  *
  * What an earlier run of the daemon left is held against its checksums before its first use; a chunk that is not what it
@@ -20,7 +21,7 @@ import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './c
 import { ChunkChecks } from './checks.ts';
 import { Chunks, checksum } from './chunks.ts';
 import type { ObjectItem } from './eviction/room.ts';
-import { Fetch } from './fetch.ts';
+import { arrive, Fetch, PAGE_BYTES } from './fetch.ts';
 import type { IndexRow } from './index-db.ts';
 import type { ObjectHost } from './object-host.ts';
 
@@ -239,7 +240,7 @@ export class CacheObject implements CachedContent {
   }
 
   async #readFetched(offset: number, end: number, source: ContentSource): Promise<Outcome<ContentBytes>> {
-    const fetches = this.#fetchesFor(offset, end, source);
+    const fetches = this.#fetchesFor(offset, end, source, true);
     const [only] = fetches;
     if (fetches.length === 1 && only !== undefined && only.offset <= offset && only.offset + only.length >= end) {
       only.buffer.retain();
@@ -289,8 +290,11 @@ export class CacheObject implements CachedContent {
     return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
   }
 
-  /** The fetches under way or begun now that bring every missing chunk of a range. `demand`: a reader waits for them. */
-  #fetchesFor(offset: number, end: number, source: ContentSource, demand = true): Fetch[] {
+  /**
+   * The fetches under way or begun now that bring what is missing of a range. `demand`: a reader waits for it. Else what
+   * would not be kept is not fetched.
+   */
+  #fetchesFor(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
     const whole = this.key.size <= WHOLE_FILE_BYTES;
     const first = whole ? 0 : this.#chunkOf(offset);
     const last = this.#chunkOf((whole ? this.key.size : end) - 1);
@@ -305,31 +309,50 @@ export class CacheObject implements CachedContent {
       } else {
         const from = chunk;
         while (chunk <= last && this.#inFlight?.has(chunk) !== true && !this.chunks.has(chunk)) chunk++;
-        fetches.push(this.#begin(from, chunk - 1, source, demand));
+        if (this.#host.takes(this, this.end(chunk - 1) - this.start(from))) {
+          fetches.push(this.#begin(from, chunk - 1, source, demand));
+        } else if (demand) fetches.push(this.#beginAround(from, chunk - 1, offset, end, source));
       }
     }
     return fetches;
   }
 
+  /** A fetch of whole chunks, which are kept. */
   #begin(firstChunk: number, lastChunk: number, source: ContentSource, demand: boolean): Fetch {
-    const offset = firstChunk * this.chunkBytes;
-    const length = Math.min((lastChunk + 1) * this.chunkBytes, this.key.size) - offset;
-    const keep = !this.#host.buffers.exhausted;
-    const buffer = this.#host.buffers.take(length);
-    const room = Math.min(buffer.bytes.length, Math.ceil(length / 4096) * 4096);
-    const arrived = source.read(buffer.bytes, room, offset).then(async (count) => {
-      if (failed(count)) return count;
-      const useful = Math.min(count, length);
-      if (demand) this.#host.miss(useful);
-      // The end of a file that has become shorter, or of one whose store lies: a file cut short is no answer.
-      if (useful < length && (await source.unchanged())) return -Errno.EIO;
-      return useful;
-    });
-    const fetch = new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
+    const fetch = this.#fetch(firstChunk, lastChunk, this.start(firstChunk), this.end(lastChunk), source, demand);
     this.#inFlight ??= new Map();
     for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
-    fetch.kept = this.#finish(fetch, source, keep);
+    fetch.kept = this.#finish(fetch, source, true);
     return fetch;
+  }
+
+  /**
+   * A fetch past the cache: of the chunks only the pages that were asked for. Whoever wants others of them would have to
+   * ask the source again all the same.
+   */
+  #beginAround(firstChunk: number, lastChunk: number, offset: number, end: number, source: ContentSource): Fetch {
+    const from = Math.max(this.start(firstChunk), Math.floor(offset / PAGE_BYTES) * PAGE_BYTES);
+    const to = Math.min(this.end(lastChunk), Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
+    const fetch = this.#fetch(firstChunk, lastChunk, from, to, source, true);
+    fetch.kept = this.#finish(fetch, source, false);
+    return fetch;
+  }
+
+  #fetch(
+    firstChunk: number,
+    lastChunk: number,
+    offset: number,
+    end: number,
+    source: ContentSource,
+    demand: boolean,
+  ): Fetch {
+    const length = end - offset;
+    const buffer = this.#host.buffers.take(length);
+    const arrived = arrive(source, buffer.bytes, length, offset).then((count) => {
+      if (demand && !failed(count)) this.#host.miss(count);
+      return count;
+    });
+    return new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
   }
 
   /** What happens to a fetch after its readers have their bytes. Never rejects. */
@@ -342,7 +365,7 @@ export class CacheObject implements CachedContent {
     } catch (error) {
       this.#host.defect(error);
     } finally {
-      for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) this.#inFlight?.delete(chunk);
+      for (let chunk = fetch.firstChunk; keep && chunk <= fetch.lastChunk; chunk++) this.#inFlight?.delete(chunk);
       if (this.#inFlight?.size === 0) this.#inFlight = undefined;
       fetch.buffer.release();
       this.#host.released(this); // its readers may have gone long since

@@ -42,6 +42,8 @@ const INLINE_TTL_MS = 5_000;
 const POOLED_NEGATIVE_TTL_MS = 1_000;
 /** Of the requests that may be under way at the source; the rest is for readers. */
 const WARMUP_SHARE = 3 / 4;
+/** What the daemon reads ahead of a reader, in windows of the kernel's. */
+const READ_AHEAD_WINDOWS = 8;
 const GIB = 1024 ** 3;
 const AUTO_CACHE_MOST = 100 * GIB;
 
@@ -83,6 +85,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     metadataBytes,
     shelf,
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
+    readAheadBytes: READ_AHEAD_WINDOWS * settings.readahead,
     warmupRequests: WARMUP_SHARE * laneWidth(),
   });
   const effective: Assembly['effective'] = {

@@ -22,6 +22,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
   const { access } = assembly;
   const session = connection.stats();
   const overlay = assembly.overlay.snapshot();
+  const prefetched = assembly.overlay.prefetched();
   const seen = access?.snapshot();
   const n = (name: string): number => overlay[name] ?? 0;
   return {
@@ -34,7 +35,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     cache: cacheStats(assembly),
     metadata: assembly.overlay.metadata() ?? null,
     store: assembly.store.counts(),
-    prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
+    prefetch: { ...prefetched, accuracy: ratio(prefetched.usedBytes, prefetched.bytes - prefetched.usedBytes) },
     warmups: assembly.overlay.warmups.totals(),
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),

@@ -119,11 +119,13 @@ export function cache({ cache }: StatsDocument): string {
   return `${ratios}; ${kept}, ${complete}${moved}; ${cache.policy}; ${cache.health}`;
 }
 
-function store({ store }: StatsDocument): string {
+function store({ store, prefetch }: StatsDocument): string {
   const kinds = Object.entries(store.byKind).filter(([, count]) => count > 0);
   kinds.sort(([, a], [, b]) => b - a);
   const of = kinds.length === 0 ? '' : `: ${kinds.map(([kind, count]) => `${kind} ${whole(count)}`).join(', ')}`;
-  return `${whole(store.requests)} requests, ${size(store.bytes)}, ${whole(store.errors)} failed${of}`;
+  const { bytes, accuracy } = prefetch;
+  const ahead = accuracy === null ? '' : `; ${size(bytes)} ahead of readers (${percent(accuracy)} read since)`;
+  return `${whole(store.requests)} requests, ${size(store.bytes)}, ${whole(store.errors)} failed${of}${ahead}`;
 }
 
 function names({ hits, misses, aheadRequests, aheadUsed, bytes }: NonNullable<StatsDocument['metadata']>): string {

@@ -259,7 +259,9 @@ export const settingsSchema = z.strictObject({
   readahead: described(atLeast(parseSize, 0, KIB * MIB, 'a size of at most 1 GiB'), {
     value: 'SIZE',
     fallback: '1M',
-    about: 'How far the kernel reads ahead of a sequential reader. Only root can set it.',
+    about:
+      'How far the kernel reads ahead of a sequential reader; only root can set it. Of a large file that is not in the ' +
+      'cache yet up to eight times as much is brought there ahead of its reader. `0`: nothing is.',
   }),
   'passthrough-min': described(text(parseSize), {
     value: 'SIZE',

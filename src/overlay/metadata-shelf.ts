@@ -10,7 +10,7 @@ import type { DirectoryEntry, Found, StoreNode } from '../store/store.ts';
 import { Errno, failed } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Inode } from './inode.ts';
-import { encodable, EncodedEntries, encodeEntries } from './metadata-codec.ts';
+import { EncodedEntries, encodable, encodeEntries } from './metadata-codec.ts';
 import {
   BEFORE_MS,
   knownAt,

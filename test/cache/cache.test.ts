@@ -5,6 +5,7 @@ import * as path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Cache, CacheError, type CacheOptions, type ContentKey, openCache } from '../../src/cache/index.ts';
+import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import {
   CHUNK,
@@ -29,6 +30,14 @@ function open(directory: string, options: Partial<CacheOptions> = {}): Promise<C
     log: silentLog,
     ...options,
   });
+}
+
+/** What is read is kept after its reader has it. */
+async function untilKept(cache: Cache, key: ContentKey, bytes: number): Promise<void> {
+  for (let tries = 0; cache.presentBytes(key) < bytes; tries++) {
+    assert.ok(tries < 2000, 'what was read is kept');
+    await pause(5);
+  }
 }
 
 test('a file is read from the source once and then from the tier', async () => {
@@ -193,10 +202,35 @@ test('of a file larger than the room a part is kept, and the rest read from the 
       const bytes = await readRange(content, source, at, 256 << 10);
       assert.ok(bytes.equals(source.content.subarray(at, at + (256 << 10))));
     }
-    await pause(50);
+    await untilKept(cache, key, 1 << 20);
   }
   assert.ok(cache.snapshot().usedBytes <= 1 << 20);
   assert.ok(cache.snapshot().hitBytes >= 1 << 19);
+  content.release();
+  await cache.shutdown();
+});
+
+test('of a chunk that finds no room only the pages that are asked for are read', async () => {
+  const cache = await open(temporaryDirectory(), { sizeBytes: 1 << 20, chunkBytes: 256 << 10 });
+  const key = { file: 'table', version: 'v', size: (4 << 20) + 100 };
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  await readRange(content, source, 0, 1 << 20);
+  await untilKept(cache, key, 1 << 20);
+  const asked = async (offset: number, length: number): Promise<number> => {
+    const before = source.bytes;
+    const bytes = await readRange(content, source, offset, length);
+    assert.ok(bytes.equals(source.content.subarray(offset, offset + length)));
+    return source.bytes - before;
+  };
+  assert.equal(await asked(3 << 20, 4096), 4096);
+  assert.equal(await asked((3 << 20) + 5000, 8192), 3 * 4096, 'bytes that lie in three pages');
+  assert.equal(await asked(4 << 20, 100), 100, 'the end of the file');
+  assert.equal(await asked(768 << 10, 512 << 10), 256 << 10, 'beside what is kept');
+  const before = source.bytes;
+  assert.equal(await content.fill(256 << 10, 2 << 20, source), -Errno.ENOSPC);
+  assert.equal(source.bytes, before, 'nothing is brought that nobody waits for and nobody keeps');
+  assert.equal(cache.snapshot().usedBytes, 1 << 20);
   content.release();
   await cache.shutdown();
 });

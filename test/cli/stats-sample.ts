@@ -77,7 +77,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       aheadListingsUsed: 2,
       shelf: { bytes: 3_000_000, limitBytes: 16 * 2 ** 20, directories: 21, recalled: 4, written: 17, damaged: 0 },
     },
-    prefetch: { bytes: 0, usedBytes: 0, accuracy: null },
+    prefetch: { bytes: 200 * 2 ** 20, usedBytes: 194 * 2 ** 20, accuracy: 0.97 },
     warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {
       share: 0.31,

@@ -32,7 +32,7 @@ test('the page answers where reads came from, who waited and what would help', (
     /from the store: 1,100 \(11 %\), 512 MiB \(17 %\)/,
     /by the kernel itself: 420 of 2,400 opens; about 5,100 reads, 1 GiB, give or take 6.3 % \(estimated from 21 opens\)/,
     /^cache +89 % of 10,000 reads hit .*3 GiB of 100 GiB, 2,390 of 2,400 files complete; 1 damaged chunk fetched again; mix; ok$/m,
-    /4,321 requests, 600 MiB, 0 failed: read 2,000, lookup 1,500, attributes 821$/m,
+    /4,321 requests, 600 MiB, 0 failed: read 2,000, lookup 1,500, attributes 821; 200 MiB ahead of readers \(97 % read since\)$/m,
     /120 MiB resident .*9 s of CPU time \(8.9 %\); no problems/,
     /^ +4121 +python3 +4 +1,200 +5,000 +640 MiB .*31 s +31 %$/m,
     /train\/n01440764 .* 2 \(40 %\)$/m,

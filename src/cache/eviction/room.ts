@@ -64,7 +64,7 @@ export class Room {
     if (!item.pinned) policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
     if (tier.room(wanted)) return item;
-    if (!tier.takesMore || wanted > tier.sizeBytes) this.refused.disk++;
+    if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? policy.victim(undefined, nowMs) !== undefined : policy.admits(item, nowMs)) return item;
     else this.refused.noRoom++;
     return undefined;
@@ -122,22 +122,34 @@ export class Room {
     return turn;
   }
 
+  /** Whether so many bytes more of an object would be kept, as things are: before they are fetched. */
+  takes(object: CacheObject, bytes: number): boolean {
+    return this.#parts.tier.room(bytes) || this.#victimFor(object, bytes) !== undefined;
+  }
+
   async #make(object: CacheObject, bytes: number): Promise<boolean> {
-    const { tier, policy } = this.#parts;
-    while (!tier.reserve(bytes)) {
+    while (!this.#parts.tier.reserve(bytes)) {
       if (object.dropped) return false;
-      if (!tier.takesMore || bytes > tier.sizeBytes) {
-        this.refused.disk++;
-        return false;
-      }
-      const victim = policy.victim(object.item.pinned ? undefined : object.item, performance.now());
+      const victim = this.#victimFor(object, bytes);
       if (victim === undefined) {
-        this.refused.noRoom++;
+        this.refused[this.#fits(bytes) ? 'noRoom' : 'disk']++;
         return false;
       }
       await this.#evict(victim as ObjectItem);
     }
     return true;
+  }
+
+  /** Of what is kept, what goes next so that bytes of an object find room. */
+  #victimFor({ item }: CacheObject, bytes: number): Item | undefined {
+    if (!this.#fits(bytes)) return undefined;
+    return this.#parts.policy.victim(item.pinned ? undefined : item, performance.now());
+  }
+
+  /** Removing something could make room for so much. */
+  #fits(bytes: number): boolean {
+    const { tier } = this.#parts;
+    return tier.takesMore && bytes <= tier.sizeBytes;
   }
 
   /** After the cache was made smaller. */

@@ -1,0 +1,23 @@
+/** What a measure is given, and what it says. */
+import type { Stage } from './stage.ts';
+
+/** One figure of one round. */
+export interface Figure {
+  what: string;
+  value: number;
+  /** Of the median over the rounds; without either it is only stated. */
+  atLeast?: number;
+  atMost?: number;
+  /** 'x', a ratio, unless said. */
+  unit?: string;
+}
+
+/** Data made before the first round: a set of bench/general/data.ts, or a second set of small files. */
+export type Needs = 'files' | 'other' | 'large' | 'big' | 'shards' | 'new';
+
+export interface Measure {
+  name: string;
+  needs: readonly Needs[];
+  /** With mounts of its own, which it unmounts; figures of every round have the same names. */
+  run(stage: Stage, round: number): Promise<Figure[]>;
+}
