@@ -23,8 +23,10 @@ export interface RoomParts {
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
   chunkBytes: number;
-  /** Takes an object out of the cache; resolves when its space is free. */
-  evict: (object: CacheObject) => Promise<void>;
+  /** Takes an object out of the tier; resolves when its space is free. False: the cache still has it, or it is in use again. */
+  evict: (object: CacheObject) => Promise<boolean>;
+  /** An object that a faster tier has as well, if there is one: it goes before anything else does. */
+  spare?: (() => CacheObject | undefined) | undefined;
 }
 
 /** A content that is not kept (yet), as the policy sees it. */
@@ -63,11 +65,34 @@ export class Room {
     const nowMs = performance.now();
     if (!item.pinned) policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
-    if (tier.room(wanted)) return item;
+    if (this.#roomFor(wanted)) return item;
     if (!tier.takesMore || wanted > tier.sizeBytes) this.refused.disk++;
     else if (item.pinned ? policy.victim(undefined, nowMs) !== undefined : policy.admits(item, nowMs)) return item;
     else this.refused.noRoom++;
     return undefined;
+  }
+
+  /** So much is free, or something is there that a faster tier has as well. */
+  #roomFor(bytes: number): boolean {
+    const { tier, spare } = this.#parts;
+    return tier.room(bytes) || (tier.takesMore && bytes <= tier.sizeBytes && spare?.() !== undefined);
+  }
+
+  /**
+   * For an object that another tier has: what to keep it as here; undefined: it is not worth what would go for it. `opened`:
+   * somebody opened it just now. Else it has to leave the other tier; where it takes another's place it counts as read, as
+   * in DEMOTE (Wong and Wilkes, "My cache or yours?", USENIX ATC 2002).
+   */
+  candidate({ id, size, directory, extension }: ObjectItem, opened: boolean): ObjectItem | undefined {
+    const { tier, policy } = this.#parts;
+    const item = new ObjectItem(id, size, directory);
+    item.extension = extension;
+    const nowMs = performance.now();
+    if (opened) policy.accessed(item, nowMs);
+    if (this.#roomFor(size)) return item;
+    if (!tier.takesMore || size > tier.sizeBytes) return undefined;
+    if (!opened) policy.accessed(item, nowMs);
+    return policy.admits(item, nowMs) ? item : undefined;
   }
 
   /** An object that an earlier daemon kept. */
@@ -123,14 +148,14 @@ export class Room {
   }
 
   async #make(object: CacheObject, bytes: number): Promise<boolean> {
-    const { tier, policy } = this.#parts;
+    const { tier, policy, spare } = this.#parts;
     while (!tier.reserve(bytes)) {
       if (object.dropped) return false;
       if (!tier.takesMore || bytes > tier.sizeBytes) {
         this.refused.disk++;
         return false;
       }
-      const victim = policy.victim(object.item.pinned ? undefined : object.item, performance.now());
+      const victim = spare?.()?.item ?? policy.victim(object.item.pinned ? undefined : object.item, performance.now());
       if (victim === undefined) {
         this.refused.noRoom++;
         return false;
@@ -143,9 +168,9 @@ export class Room {
   /** After the cache was made smaller. */
   shrink(): Promise<void> {
     const turn = this.#turn.then(async () => {
-      const { tier, policy } = this.#parts;
+      const { tier, policy, spare } = this.#parts;
       while (tier.usedBytes > tier.sizeBytes) {
-        const victim = policy.victim(undefined, performance.now());
+        const victim = spare?.()?.item ?? policy.victim(undefined, performance.now());
         if (victim === undefined) return; // what is left is pinned or in use
         await this.#evict(victim as ObjectItem);
       }
@@ -155,9 +180,9 @@ export class Room {
   }
 
   async #evict({ object, bytes }: ObjectItem): Promise<void> {
+    if (!(await this.#parts.evict(object!))) return;
     this.evictions++;
     this.evictedBytes += bytes;
-    await this.#parts.evict(object!);
   }
 
   #enter(item: ObjectItem, object: CacheObject): void {
