@@ -85,8 +85,28 @@ export interface CachedContent {
   release(): void;
 }
 
+export interface TierSnapshot {
+  /** DIR of `--cache DIR:SIZE`; `mem`: in memory. */
+  path: string;
+  /** In use, and allowed. */
+  bytes: number;
+  sizeBytes: number;
+  objects: number;
+  /** Reads answered from this tier, and their bytes. */
+  hits: number;
+  hitBytes: number;
+  /** Objects that came to it from slower tiers, and from faster ones. */
+  promotions: number;
+  promotedBytes: number;
+  demotions: number;
+  demotedBytes: number;
+  /** 'ok', or what is wrong, since when, and what to do. */
+  health: string;
+}
+
 export interface CacheSnapshot {
-  directory: string;
+  /** Fastest first. What follows is of all of them; an object that two have is one. */
+  tiers: TierSnapshot[];
   /** Bytes allowed, in use, and the number of objects. */
   sizeBytes: number;
   usedBytes: number;
@@ -111,7 +131,7 @@ export interface CacheSnapshot {
   damagedChunks: number;
   /** The scrub among them. */
   scrub: ScrubSnapshot;
-  /** 'ok', or what is wrong with the tier and since when. */
+  /** 'ok', or what is wrong with which tier, and since when. */
   health: string;
 }
 
@@ -127,8 +147,8 @@ export interface Cache {
   presentBytes(key: ContentKey): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
-  /** Of what is kept beyond a smaller size, what is worth least goes, in the background. */
-  resize(sizeBytes: number): void;
+  /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */
+  resize(tier: string, sizeBytes: number): Promise<void>;
   /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */
   setScrubRate(bytesPerSecond: number): void;
   snapshot(): CacheSnapshot;

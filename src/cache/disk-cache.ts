@@ -9,16 +9,18 @@ import type { CachePolicyName } from '../config/cache-policies.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
-import { BufferPool } from './buffers.ts';
-import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader } from './cache.ts';
+import type { BufferPool } from './buffers.ts';
+import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
 import { policies } from './eviction/policies.ts';
-import { Room } from './eviction/room.ts';
-import { type PathRules, Rules } from './eviction/rules.ts';
+import { type ObjectItem, Room } from './eviction/room.ts';
+import { Rules } from './eviction/rules.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
 import { Integrity } from './integrity.ts';
 import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
+import { noIndex, type ObjectIndex } from './object-index.ts';
+import { Promised } from './promised.ts';
 import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
 
@@ -27,19 +29,36 @@ const OPEN_MAX = 1024;
 /** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
 const WHOLE_BYTES = 1024 * 1024;
 
+/** What the tiers beside this one have to be told of and asked; see tiers.ts. */
+export interface Neighbours {
+  /** An object is about to go for the room it takes. True: another tier has it, by now. */
+  leaving(object: CacheObject): Promise<boolean>;
+  /** One that a faster tier has as well. */
+  spare(): CacheObject | undefined;
+  /** One that was parked is in use again. */
+  reused(object: CacheObject): void;
+  /** Its last byte has come. */
+  completed(object: CacheObject): void;
+  /** It is out of this tier. */
+  removed(object: CacheObject): void;
+}
+
 export interface DiskCacheParts {
   tier: Tier;
-  openIndex: (anew?: boolean) => IndexDatabase;
-  bufferBytes: number;
+  /** Undefined: nothing is written down, and everything ends with the process. */
+  openIndex: ((anew?: boolean) => IndexDatabase) | undefined;
+  buffers: BufferPool;
   chunkBytes: number;
   /** `mix` unless said. */
   policy?: CachePolicyName | undefined;
   /** No globs unless said. */
-  rules?: PathRules | undefined;
+  rules?: Rules | undefined;
   log: Log;
   /** 0, or not said: nothing is scrubbed. */
   scrubBytesPerSecond?: number | undefined;
   scrubQuietMs?: number | undefined;
+  /** Called when the tier's directory had vanished and is there again, empty; before anything is put there. */
+  onVanished?: () => void;
   /** Called when all is closed. */
   onShutdown: () => void;
 }
@@ -52,7 +71,9 @@ export class DiskCache implements Cache, ObjectHost {
   readonly #chunkBytes: number;
   readonly #log: Log;
   readonly #onShutdown: () => void;
-  readonly #index: IndexWriter;
+  readonly #index: ObjectIndex;
+  readonly #promised = new Promised();
+  #neighbours: Neighbours | undefined;
   /** By file: one version of each. */
   readonly #objects = new Map<string, CacheObject>();
   /** Objects with an open descriptor, longest unused first. */
@@ -71,25 +92,29 @@ export class DiskCache implements Cache, ObjectHost {
   readonly #room: Room;
 
   constructor(parts: DiskCacheParts) {
-    const { tier, openIndex, bufferBytes, chunkBytes, policy, rules, log, onShutdown } = parts;
+    const { tier, openIndex, buffers, chunkBytes, policy, rules, log, onShutdown } = parts;
     this.#onShutdown = onShutdown;
     this.tier = tier;
-    this.buffers = new BufferPool(bufferBytes);
+    this.buffers = buffers;
     this.#chunkBytes = chunkBytes;
     this.#log = log;
     this.integrity = new Integrity(log);
     this.#room = new Room({
       tier,
       policy: policies[policy ?? 'mix']({ capacityBytes: () => tier.sizeBytes }),
-      rules: new Rules(rules ?? { pin: [], neverCache: [] }),
+      rules: rules ?? new Rules({ pin: [], neverCache: [] }),
       wholeBytes: WHOLE_BYTES,
       chunkBytes,
       evict: (object) => this.#evict(object),
+      spare: () => this.#neighbours?.spare(),
     });
-    this.#index = new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) });
+    this.#index = openIndex ? new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) }) : noIndex;
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
     if (tier.usedBytes > tier.sizeBytes) void this.loaded.then(() => this.#room.shrink()); // it had more room before
-    tier.onReset = () => this.#reset();
+    tier.onReset = () => {
+      parts.onVanished?.();
+      this.#reset();
+    };
     const { scrubBytesPerSecond = 0, scrubQuietMs: quietMs } = parts;
     const scrub = { host: this, index: this.#index, reads: () => this.#hits + this.#misses };
     this.#scrubber = new Scrubber({ ...scrub, bytesPerSecond: scrubBytesPerSecond, quietMs });
@@ -132,17 +157,11 @@ export class DiskCache implements Cache, ObjectHost {
   // --- Cache -----------------------------------------------------------------------------------------------------------
 
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined {
-    let object = this.#find(key.file);
-    if (object !== undefined && (object.key.version !== key.version || object.key.size !== key.size)) {
-      this.remove(object);
-      object = undefined;
-    }
+    let object = this.lookup(key);
     if (object === undefined) {
       const item = this.#room.admit(key, reader);
       if (item === undefined) return undefined;
-      object = new CacheObject(this, this.#nextId++, key, this.#chunkBytes);
-      object.item = item;
-      this.#objects.set(key.file, object);
+      object = this.begin(key, item, this.#chunkBytes);
     } else this.#room.accessed(object, reader);
     object.references++;
     object.used();
@@ -164,9 +183,9 @@ export class DiskCache implements Cache, ObjectHost {
     if (object !== undefined) this.remove(object);
   }
 
-  resize(sizeBytes: number): void {
-    this.tier.sizeBytes = sizeBytes;
-    void this.#room.shrink();
+  async resize(_tier: string, sizeBytes: number): Promise<void> {
+    this.tier.resize(sizeBytes);
+    await this.#room.shrink();
   }
 
   setScrubRate(bytesPerSecond: number): void {
@@ -177,7 +196,7 @@ export class DiskCache implements Cache, ObjectHost {
     let complete = 0;
     for (const object of this.#objects.values()) if (object.complete) complete++;
     return {
-      directory: this.tier.directory,
+      tiers: [this.tierSnapshot()],
       sizeBytes: this.tier.sizeBytes,
       usedBytes: this.tier.usedBytes,
       objects: this.#objects.size + this.#index.unloaded,
@@ -199,12 +218,68 @@ export class DiskCache implements Cache, ObjectHost {
     };
   }
 
+  tierSnapshot(): TierSnapshot {
+    const { name: path, usedBytes, sizeBytes, health } = this.tier;
+    const objects = this.#objects.size + this.#index.unloaded;
+    const hits = { hits: this.#hits, hitBytes: this.#hitBytes };
+    return { path, bytes: usedBytes, sizeBytes, objects, ...hits, ...this.moved, health };
+  }
+
   async shutdown(): Promise<void> {
     this.tier.close();
     this.#scrubber.stop();
     await this.#index.shutdown();
     for (const object of [...this.#open]) if (object.uses === 0) this.#close(object);
     this.#onShutdown();
+  }
+
+  // --- beside other tiers ------------------------------------------------------------------------------------------------
+
+  /** What came to this tier from others. */
+  readonly moved = { promotions: 0, promotedBytes: 0, demotions: 0, demotedBytes: 0 };
+
+  set neighbours(neighbours: Neighbours) {
+    this.#neighbours = neighbours;
+  }
+
+  /** The object of this content, not acquired; one of another version is dropped. */
+  lookup(key: ContentKey): CacheObject | undefined {
+    const object = this.#find(key.file);
+    if (object === undefined || (object.key.version === key.version && object.key.size === key.size)) return object;
+    this.remove(object);
+    return undefined;
+  }
+
+  /** Those in memory. May change while it is gone through. */
+  objects(): IterableIterator<CacheObject> {
+    return this.#objects.values();
+  }
+
+  /** A new object, of which nothing is there yet. */
+  begin(key: ContentKey, item: ObjectItem, chunkBytes: number): CacheObject {
+    const object = new CacheObject(this, this.#nextId++, key, chunkBytes);
+    object.item = item;
+    this.#objects.set(key.file, object);
+    return object;
+  }
+
+  /** So much more can be kept without anything going for it, beside what is being filled. */
+  fits(bytes: number): boolean {
+    return this.tier.room(this.#promised.bytes + bytes);
+  }
+
+  /** Sees to it that an object can be brought to its end; false: there is not the room. */
+  promise(object: CacheObject): boolean {
+    if (object.complete || this.#promised.has(object)) return true;
+    const missing = object.key.size - object.bytes;
+    if (!this.fits(missing)) return false;
+    this.#promised.promise(object, missing);
+    return true;
+  }
+
+  /** What an object of another tier would be kept as here; see room.ts. */
+  candidate(object: CacheObject, opened: boolean): ObjectItem | undefined {
+    return this.#room.candidate(object.item, opened);
   }
 
   // --- ObjectHost ------------------------------------------------------------------------------------------------------
@@ -254,7 +329,9 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   kept(object: CacheObject, bytes: number): void {
+    this.#promised.kept(object, bytes);
     this.#room.kept(object, bytes);
+    if (object.complete) this.#neighbours?.completed(object);
   }
 
   lost(object: CacheObject, bytes: number): void {
@@ -263,7 +340,9 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   reused(object: CacheObject): void {
-    if (!object.dropped) this.#room.accessed(object, undefined);
+    if (object.dropped) return;
+    this.#room.accessed(object, undefined);
+    this.#neighbours?.reused(object);
   }
 
   written(object: CacheObject): void {
@@ -277,6 +356,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   released(object: CacheObject): void {
     if (object.references > 0 || object.busy) return;
+    if (object.uses === 0) this.#promised.end(object);
     if (object.dropped) {
       this.#free(object);
     } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.get(object.key.file) === object) {
@@ -287,10 +367,13 @@ export class DiskCache implements Cache, ObjectHost {
     }
   }
 
-  async #evict(object: CacheObject): Promise<void> {
+  async #evict(object: CacheObject): Promise<boolean> {
+    const elsewhere = (await this.#neighbours?.leaving(object)) ?? false;
+    if (object.dropped || object.held) return false;
     object.letGo?.();
     this.remove(object);
     await object.unlinked;
+    return !elsewhere;
   }
 
   remove(object: CacheObject): void {
@@ -303,6 +386,8 @@ export class DiskCache implements Cache, ObjectHost {
     object.dropped = true;
     if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
     this.#room.removed(object);
+    this.#promised.end(object);
+    this.#neighbours?.removed(object);
     this.#index.delete(object);
     this.#heldBytes += object.bytes;
     object.unlinked = object.hasFile ? this.tier.remove(object.id) : Promise.resolve();

@@ -9,6 +9,7 @@ import type { Log } from '../telemetry/log.ts';
 import { type IndexDatabase, type IndexRow, isCorrupt } from './index-db.ts';
 import { IndexLoader, type LoaderHost } from './index-loader.ts';
 import type { CacheObject } from './object.ts';
+import type { ObjectIndex } from './object-index.ts';
 import type { Tier } from './tier.ts';
 
 /** A change is on its way to the index within this time. */
@@ -36,7 +37,7 @@ export interface IndexWriterParts {
   resume: (row: IndexRow) => void;
 }
 
-export class IndexWriter {
+export class IndexWriter implements ObjectIndex {
   readonly #openIndex: (anew?: boolean) => IndexDatabase;
   readonly #resume: (row: IndexRow) => void;
   readonly #tier: Tier;

@@ -394,7 +394,7 @@ export class CacheObject implements CachedContent {
     const bytes = fetch.buffer.bytes.subarray(0, fetch.length);
     if (stored === 0) {
       stored = await this.#host.tier.write(fd, bytes, fetch.offset);
-      if (stored < 0 && grows) await this.#host.tier.resize(fd, this.key.size); // as the next write must find it
+      if (stored < 0 && grows) await this.#host.tier.extend(fd, this.key.size); // as the next write must find it
     }
     this.uses--;
     if (this.dropped) {

@@ -1,22 +1,33 @@
-/** Opens the cache of one store in a directory: makes it, locks it, reads its index, and clears what is left over. */
+/**
+ * Opens the cache of one store: each tier in its directory, which is made, locked, its index read, and cleared of what is left
+ * over; a tier in memory is made anew.
+ */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { CachePolicyName } from '../config/cache-policies.ts';
 import type { Log } from '../telemetry/log.ts';
+import { BufferPool } from './buffers.ts';
 import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
-import type { PathRules } from './eviction/rules.ts';
+import { type PathRules, Rules } from './eviction/rules.ts';
 import { IndexDatabase, moveAside } from './index-db.ts';
 import { takeLock } from './lock.ts';
+import { openMemory } from './memory-tier.ts';
 import { Tier } from './tier.ts';
+import { TieredCache, type TierPlace } from './tiers.ts';
 
-export interface CacheOptions {
-  /** Holds the caches of any number of stores, each in a directory of its own. */
-  directory: string;
-  /** What the objects of this store may take, in bytes. */
+export interface TierOptions {
+  /** Holds the caches of any number of stores, each in a directory of its own; 'memory': none, and gone with the process. */
+  directory: string | 'memory';
+  /** What the objects of this store may take there, in bytes. */
   sizeBytes: number;
+}
+
+export interface CacheOptions extends TierOptions {
+  /** Slower tiers than the one of `directory`, fastest first. */
+  slower?: readonly TierOptions[];
   /** Free space of the file system that is left alone; a twentieth of it unless said. */
   reserveBytes?: number;
   /** What is fetched and kept as one: a power of two from 4 KiB; 256 KiB unless said. */
@@ -38,28 +49,82 @@ export interface CacheOptions {
   bootId?: string;
 }
 
+/** What the tiers of a cache have in common. */
+interface Shared {
+  options: CacheOptions;
+  buffers: BufferPool;
+  rules: Rules;
+}
+
+/** How a tier in memory is called where those on disk have a path. */
+export const MEMORY_NAME = 'mem';
+
 const CHUNK_BYTES = 256 * 1024;
 const BUFFER_BYTES = 64 * 1024 * 1024;
 const SMALLEST_BYTES = 1024 * 1024;
+const PAGE = 4096;
 
 export async function openCache(options: CacheOptions): Promise<Cache> {
-  const { log, storeId, sizeBytes, chunkBytes = CHUNK_BYTES } = options;
-  if (sizeBytes < SMALLEST_BYTES) {
-    throw new CacheError('too-small', `a cache of ${sizeBytes} bytes holds nothing`, 'give it at least 1M');
+  const { directory, sizeBytes, slower = [], log } = options;
+  const shared: Shared = {
+    options,
+    buffers: new BufferPool(options.bufferBytes ?? BUFFER_BYTES),
+    rules: new Rules(options.rules ?? { pin: [], neverCache: [] }),
+  };
+  const places: TierPlace[] = [];
+  try {
+    for (const tier of [{ directory, sizeBytes }, ...slower]) places.push(openTier(tier, shared));
+  } catch (error) {
+    for (const { cache } of places) await cache.shutdown();
+    throw error;
   }
-  const directory = placeOf(options.directory, storeId);
+  const [only, ...more] = places;
+  if (only !== undefined && more.length === 0) return only.cache;
+  return new TieredCache({ places, buffers: shared.buffers, rules: shared.rules, log });
+}
+
+function openTier(tier: TierOptions, shared: Shared): TierPlace {
+  if (tier.sizeBytes < SMALLEST_BYTES) {
+    throw new CacheError('too-small', `a cache of ${tier.sizeBytes} bytes holds nothing`, 'give it at least 1M');
+  }
+  return tier.directory === 'memory'
+    ? { cache: openInMemory(tier.sizeBytes, shared), volatile: true }
+    : { cache: openOnDisk(tier, shared), volatile: false };
+}
+
+function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskCache {
+  const { chunkBytes = CHUNK_BYTES, policy, log } = options;
+  const sizeBytes = Math.floor(bytes / PAGE) * PAGE;
+  const place = openMemory(sizeBytes);
+  fs.mkdirSync(path.join(place.directory, 'objects'), { mode: 0o700 });
+  const tier = new Tier({
+    directory: place.directory,
+    name: MEMORY_NAME,
+    sizeBytes,
+    blockBytes: PAGE,
+    reserveBytes: 0,
+    allow: place.resize,
+    log,
+  });
+  const onShutdown = (): void => place.close();
+  return new DiskCache({ tier, openIndex: undefined, buffers, chunkBytes, policy, rules, log, onShutdown });
+}
+
+function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buffers, rules }: Shared): DiskCache {
+  const { log, storeId, chunkBytes = CHUNK_BYTES, policy } = options;
+  const directory = placeOf(named, storeId);
   try {
     fs.mkdirSync(path.join(directory, 'objects'), { recursive: true, mode: 0o700 });
     fs.accessSync(directory, fs.constants.W_OK | fs.constants.X_OK);
   } catch (error) {
     throw new CacheError(
       'directory',
-      `the cache directory ${options.directory} cannot be used: ${(error as Error).message}`,
+      `the cache directory ${named} cannot be used: ${(error as Error).message}`,
       'name a directory that can be written, with --cache DIR:SIZE, or --cache none',
     );
   }
-  const lock = lockFor(directory, options.directory);
-  const tier = new Tier({ directory, sizeBytes, reserveBytes: options.reserveBytes, log });
+  let lock = lockFor(directory, named);
+  const tier = new Tier({ directory, name: named, sizeBytes, reserveBytes: options.reserveBytes, log });
   const indexPath = path.join(directory, 'index.sqlite');
   const cache = new DiskCache({
     tier,
@@ -67,13 +132,17 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       if (anew === true) moveAside(indexPath);
       return IndexDatabase.open(indexPath, storeId, log, options.bootId);
     },
-    bufferBytes: options.bufferBytes ?? BUFFER_BYTES,
+    buffers,
     chunkBytes,
-    policy: options.policy,
-    rules: options.rules,
+    policy,
+    rules,
     log,
     scrubBytesPerSecond: options.scrubBytesPerSecond,
     scrubQuietMs: options.scrubQuietMs,
+    onVanished: () => {
+      fs.closeSync(lock); // its file has gone with the directory: whoever came first has the new one
+      lock = lockFor(directory, named);
+    },
     onShutdown: () => fs.closeSync(lock),
   });
   const { firstNewId } = cache;

@@ -6,9 +6,9 @@
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { DiskActivity } from './disk-activity.ts';
-import type { IndexWriter } from './index-writer.ts';
 import type { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
+import type { ObjectIndex } from './object-index.ts';
 import { checksumOf } from './verify.ts';
 
 const TICK_MS = 500;
@@ -33,7 +33,7 @@ export interface ScrubSnapshot {
 
 export interface ScrubParts {
   host: ObjectHost;
-  index: IndexWriter;
+  index: ObjectIndex;
   /** Reads that the mount was asked so far. */
   reads: () => number;
   /** 0: off. May change. */
@@ -45,7 +45,7 @@ export interface ScrubParts {
 export class Scrubber {
   bytesPerSecond: number;
   readonly #host: ObjectHost;
-  readonly #index: IndexWriter;
+  readonly #index: ObjectIndex;
   readonly #reads: () => number;
   readonly #quietMs: number;
   readonly #disk: DiskActivity;

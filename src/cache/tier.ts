@@ -1,19 +1,16 @@
 /**
- * One tier: a directory of object files on a local disk, its space and its health. An object's file is as long as the
- * source file from the start and sparse until its chunks come.
- *
- * A tier that fails (an error of the disk, the directory gone) is set aside: nothing new is kept, reads go on from the
- * source, and every few seconds it is tried again.
+ * One tier: a directory of object files on a local disk or in memory, its space and its health (tier-health.ts). An object's
+ * file is as long as the source file from the start and sparse until its chunks come.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { Errno, errnoName, failureOf } from '../sys/errno.ts';
+import { Errno, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_CREAT, O_DIRECT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
 import { Residency } from '../sys/residency.ts';
 import type { Log } from '../telemetry/log.ts';
+import { TierHealth } from './tier-health.ts';
 
-const RETRY_MS = 5000;
 const SPACE_CHECK_MS = 2000;
 /** Directories the objects are spread over. */
 const FAN_OUT = 256;
@@ -25,7 +22,13 @@ export function objectPath(directory: string, id: number): string {
 
 export interface TierOptions {
   directory: string;
+  /** As the user named it; the directory unless said. */
+  name?: string;
   sizeBytes: number;
+  /** What is taken is rounded up to these; 1 unless said. In memory a byte takes a page, and there is no more than `sizeBytes`. */
+  blockBytes?: number;
+  /** Tells a file system that is the tier's alone how much it may hold: never less than it does. 0 or a negated errno. */
+  allow?: (sizeBytes: number) => number;
   /** Free space of the file system that is never used. */
   reserveBytes: number | undefined;
   log: Log;
@@ -33,28 +36,56 @@ export interface TierOptions {
 
 export class Tier {
   readonly directory: string;
-  /** May change; below what is in use nothing new is taken. */
-  sizeBytes: number;
+  readonly name: string;
+  #sizeBytes: number;
+  readonly #allow: ((sizeBytes: number) => number) | undefined;
+  #allowedBytes: number;
   readonly #reserveBytes: number | undefined;
-  readonly #log: Log;
+  readonly #blockBytes: number;
+  readonly #health: TierHealth;
   /** The file system answers RWF_NOWAIT; where it does not (tmpfs), a plain read does not wait either. */
   nowait = true;
   readonly residency: Residency = new Residency();
   #usedBytes = 0;
   #freeBytes = Number.POSITIVE_INFINITY;
-  #trouble: string | undefined;
-  #full = false;
   #timer: NodeJS.Timeout | undefined;
   /** Called when a tier that had vanished is there again, empty. */
   onReset: (() => void) | undefined;
 
-  constructor({ directory, sizeBytes, reserveBytes, log }: TierOptions) {
+  constructor({ directory, name = directory, sizeBytes, blockBytes = 1, reserveBytes, allow, log }: TierOptions) {
     this.directory = directory;
-    this.sizeBytes = sizeBytes;
+    this.name = name;
+    this.#sizeBytes = sizeBytes;
+    this.#allow = allow;
+    this.#allowedBytes = sizeBytes;
+    this.#blockBytes = blockBytes;
     this.#reserveBytes = reserveBytes;
-    this.#log = log;
+    this.#health = new TierHealth({ directory, name, log, onReset: () => this.onReset?.() });
     this.#checkSpace();
-    this.#timer = setInterval(() => this.#tend(), SPACE_CHECK_MS).unref();
+    this.#timer = setInterval(() => this.#checkSpace(), SPACE_CHECK_MS).unref();
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Below what is in use nothing new is taken. */
+  resize(sizeBytes: number): void {
+    this.#sizeBytes = this.#blocks(sizeBytes);
+    this.#allowSize();
+  }
+
+  /** A file system of its own follows when it has no more than that. */
+  #allowSize(): void {
+    if (this.#allow === undefined || this.#allowedBytes === this.#sizeBytes || this.#usedBytes > this.#sizeBytes)
+      return;
+    const allowed = this.#allow(this.#sizeBytes);
+    if (allowed < 0) {
+      this.failed(allowed, 'resize');
+      return;
+    }
+    this.#freeBytes += this.#sizeBytes - this.#allowedBytes;
+    this.#allowedBytes = this.#sizeBytes;
   }
 
   get usedBytes(): number {
@@ -62,38 +93,45 @@ export class Tier {
   }
 
   get health(): string {
-    return this.#trouble ?? 'ok';
+    return this.#health.text;
   }
 
   get healthy(): boolean {
-    return this.#trouble === undefined;
+    return this.#health.usable;
+  }
+
+  #blocks(bytes: number): number {
+    return Math.ceil(bytes / this.#blockBytes) * this.#blockBytes;
   }
 
   /** Takes room for bytes about to be written; false when there is none. INVARIANT: usedBytes grows to sizeBytes at most. */
   reserve(bytes: number): boolean {
     if (!this.room(bytes)) return false;
-    this.#usedBytes += bytes;
-    this.#freeBytes -= bytes;
+    const taken = this.#blocks(bytes);
+    this.#usedBytes += taken;
+    this.#freeBytes -= taken;
     return true;
   }
 
   room(bytes: number): boolean {
-    return this.healthy && !this.#full && this.#usedBytes + bytes <= this.sizeBytes && this.#freeBytes >= bytes;
+    const taken = this.#blocks(bytes);
+    return this.takesMore && this.#usedBytes + taken <= this.#sizeBytes && this.#freeBytes >= taken;
   }
 
   /** Removing something would make room. */
   get takesMore(): boolean {
-    return this.healthy && !this.#full;
+    return this.#health.takesMore;
   }
 
   /** Counts what a resumed object holds. */
   count(bytes: number): void {
-    this.#usedBytes += bytes;
+    this.#usedBytes += this.#blocks(bytes);
   }
 
   free(bytes: number): void {
-    this.#usedBytes -= bytes;
-    this.#freeBytes += bytes;
+    const freed = this.#blocks(bytes);
+    this.#usedBytes -= freed;
+    this.#freeBytes += freed;
   }
 
   path(id: number): string {
@@ -111,7 +149,7 @@ export class Tier {
       fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     }
     if (fd < 0) return this.failed(fd, 'create');
-    const sized = size === 0 ? 0 : await this.resize(fd, size);
+    const sized = size === 0 ? 0 : await this.extend(fd, size);
     if (sized === 0) return fd;
     sys.close.now(fd);
     await this.remove(id); // left there it would take space, and the next try for it would meet EEXIST
@@ -119,7 +157,7 @@ export class Tier {
   }
 
   /** 0 or a negated errno, which has been taken note of. */
-  async resize(fd: number, size: number): Promise<number> {
+  async extend(fd: number, size: number): Promise<number> {
     const sized = await sys.ftruncate.later(fd, size);
     return sized === 0 ? 0 : this.failed(sized, 'truncate');
   }
@@ -155,6 +193,7 @@ export class Tier {
       if (count <= 0) return this.failed(count === 0 ? -Errno.EIO : count, 'write');
       done += count;
     }
+    this.#health.wrote();
     return 0;
   }
 
@@ -184,51 +223,25 @@ export class Tier {
 
   /** Takes note of a failure and hands it on. A full disk is no trouble: nothing new is kept until there is space. */
   failed(failure: number, doing: string): number {
-    if (failure === -Errno.ENOSPC || failure === -Errno.EDQUOT) {
-      if (!this.#full) this.#log.warn({ tier: this.directory }, 'the cache disk is full; nothing new is kept');
-      this.#full = true;
-    } else if (this.#trouble === undefined) {
-      this.#trouble = `${doing}: ${errnoName(failure)} since ${new Date().toISOString()}`;
-      this.#log.error({ tier: this.directory, doing, errno: errnoName(failure) }, 'the cache tier is set aside');
-      setTimeout(() => this.#retry(), RETRY_MS).unref();
-    }
-    return failure;
-  }
-
-  #retry(): void {
-    const objects = path.join(this.directory, 'objects');
-    const vanished = !fs.existsSync(objects);
-    try {
-      fs.mkdirSync(objects, { recursive: true, mode: 0o700 });
-      const probe = path.join(this.directory, 'probe');
-      fs.writeFileSync(probe, 'x');
-      fs.unlinkSync(probe);
-    } catch {
-      setTimeout(() => this.#retry(), RETRY_MS).unref();
-      return;
-    }
-    this.#trouble = undefined;
-    this.#log.info({ tier: this.directory }, 'the cache tier is in use again');
-    if (vanished) this.onReset?.();
-  }
-
-  #tend(): void {
-    this.#checkSpace();
+    return this.#health.failed(failure, doing);
   }
 
   #checkSpace(): void {
+    this.#allowSize();
     fs.statfs(this.directory, (error, stat) => {
       if (error !== null) {
         this.failed(failureOf(error), 'directory');
         return;
       }
       const reserve = this.#reserveBytes ?? 0.05 * stat.blocks * stat.bsize;
-      this.#freeBytes = stat.bavail * stat.bsize - reserve;
-      if (this.#full && this.#freeBytes > 0) this.#full = false;
+      const available = stat.bavail * stat.bsize;
+      this.#freeBytes = available - reserve;
+      this.#health.space(available, reserve);
     });
   }
 
   close(): void {
     clearInterval(this.#timer);
+    this.#health.close();
   }
 }

@@ -1,6 +1,4 @@
 /** Puts store, cache and overlay together as the settings say. */
-import { existsSync, lstatSync, mkdirSync, realpathSync, statfsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
@@ -11,6 +9,7 @@ import { type FileSystem, Overlay, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } 
 import { laneWidth, openPosixStore, StoreError } from '../store/posix/index.ts';
 import type { SpeedClass, Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
+import { cachePlaces, type EffectiveCache, effectiveCache, isOnDisk, openCacheAt } from './cache-places.ts';
 import { confirmed, shelfFor } from './shelf.ts';
 import { version } from './version.ts';
 
@@ -28,7 +27,7 @@ export interface Assembly {
     storeSpeed: SpeedClass;
     attributesTtlMs: number;
     negativeTtlMs: number;
-    cache: 'none' | { directory: string; sizeBytes: number };
+    cache: 'none' | EffectiveCache;
   };
 }
 
@@ -44,17 +43,15 @@ const POOLED_NEGATIVE_TTL_MS = 1_000;
 const WARMUP_SHARE = 3 / 4;
 /** What the daemon reads ahead of a reader, in windows of the kernel's. */
 const READ_AHEAD_WINDOWS = 8;
-const GIB = 1024 ** 3;
-const AUTO_CACHE_MOST = 100 * GIB;
 
 export async function assemble(request: DaemonRequest, log: Log): Promise<Assembly> {
   const { settings } = request;
   const store = await openStore(request, log);
   const { attributesTtlMs, negativeTtlMs } = leases(settings, store.speed);
-  const place = cachePlace(settings, store.speed === 'pooled');
   let cache: Cache | undefined;
   try {
-    cache = place && (await openCacheAt(place, request, store, log));
+    const places = cachePlaces(settings, store.speed === 'pooled');
+    cache = places && (await openCacheAt(places, request, store, log));
   } catch (error) {
     await store.shutdown();
     throw error;
@@ -65,8 +62,11 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
   const virtual = virtualFiles(settings);
   const hiddenInRoot = virtual && VIRTUAL_NAME;
   const metadataBytes = metadataBudget(settings['metadata-cache'], memoryBudget(settings['max-memory']));
-  const cacheIs = place && cache && { directory: place.directory, sizeBytes: cache.snapshot().sizeBytes };
-  const shelf = cacheIs && (await shelfFor({ request, store, cache: cacheIs, metadataBytes, hiddenInRoot, log }));
+  const cacheIs = cache && effectiveCache(cache);
+  const shelf =
+    cacheIs && isOnDisk(cacheIs)
+      ? await shelfFor({ request, store, cache: cacheIs, metadataBytes, hiddenInRoot, log })
+      : undefined;
   const overlay = new Overlay({
     store,
     cache,
@@ -128,82 +128,5 @@ async function openStore({ source, settings }: DaemonRequest, log: Log): Promise
   } catch (error) {
     if (error instanceof StoreError) throw new MloError('MLO_SOURCE', error.message, error.remedy);
     throw error;
-  }
-}
-
-interface CachePlace {
-  directory: string;
-  sizeBytes: number | undefined;
-}
-
-function cachePlace({ cache }: Settings, slow: boolean): CachePlace | undefined {
-  if (cache.kind === 'none' || (cache.kind === 'auto' && !slow)) return undefined;
-  if (cache.kind === 'directory') return { directory: cache.directory, sizeBytes: cache.sizeBytes };
-  const directory = automaticCacheDirectory();
-  return directory === undefined ? undefined : { directory, sizeBytes: undefined };
-}
-
-function automaticCacheDirectory(): string | undefined {
-  if (process.getuid?.() === 0) return '/var/cache/ml-overlay';
-  const { XDG_CACHE_HOME, HOME } = process.env;
-  if (XDG_CACHE_HOME?.startsWith('/')) return join(XDG_CACHE_HOME, 'ml-overlay');
-  return HOME?.startsWith('/') ? join(HOME, '.cache/ml-overlay') : undefined;
-}
-
-async function openCacheAt(place: CachePlace, request: DaemonRequest, store: Store, log: Log): Promise<Cache> {
-  const { directory } = place;
-  for (const [what, path] of [
-    ['source', request.source],
-    ['mountpoint', request.mountpoint],
-  ] as const) {
-    if (isWithin(directory, path))
-      throw new MloError('MLO_NESTED', `the cache ${directory} lies in the ${what} ${path}`);
-  }
-  try {
-    makeDirectory(directory);
-    const found = lstatSync(directory);
-    if (!found.isDirectory()) throw new Error('not a directory');
-    const { openCache } = await import('../cache/index.ts');
-    return await openCache({
-      directory,
-      sizeBytes: place.sizeBytes ?? halfOfWhatIsFree(directory),
-      chunkBytes: request.settings['chunk-size'],
-      scrubBytesPerSecond: request.settings.scrub,
-      policy: request.settings['cache-policy'],
-      rules: { pin: request.settings.pin, neverCache: request.settings['never-cache'] },
-      storeId: store.id,
-      log,
-    });
-  } catch (error) {
-    if (error instanceof MloError) throw error;
-    throw new MloError('MLO_CACHE', `cannot use ${directory} as a cache: ${(error as Error).message}`);
-  }
-}
-
-/** With those above it. Not by mkdir's own recursion: in Node that never ends where nothing can be made (/proc). */
-function makeDirectory(path: string): void {
-  if (existsSync(path)) return;
-  makeDirectory(dirname(path));
-  mkdirSync(path, { mode: 0o700 });
-}
-
-function halfOfWhatIsFree(directory: string): number {
-  const { bavail, bsize } = statfsSync(directory);
-  return Math.min(AUTO_CACHE_MOST, Math.floor((bavail * bsize) / 2));
-}
-
-/** Of paths that may not exist to their end yet. */
-export function isWithin(path: string, directory: string): boolean {
-  const inner = real(path);
-  const outer = real(directory);
-  return inner === outer || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
-}
-
-function real(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const parent = resolve(path, '..');
-    return parent === path ? path : join(real(parent), path.slice(parent === '/' ? 1 : parent.length + 1));
   }
 }

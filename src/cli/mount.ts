@@ -57,6 +57,6 @@ export function oneLine({ source, mountpoint, pid, cache }: MountedMount): strin
       ? ''
       : cache === 'none'
         ? 'no cache, '
-        : `cache ${formatSize(cache.sizeBytes)} in ${cache.directory}, `;
+        : `cache ${formatSize(cache.sizeBytes)} in ${cache.tiers.map(({ path }) => path).join(' and ')}, `;
   return `${source} on ${mountpoint}: ${kept}${pid === null ? 'its daemon has ended' : `pid ${pid}`}`;
 }

@@ -40,7 +40,9 @@ export async function planMount(words: MountWords, file?: ConfigurationFile): Pr
   }
   const { settings, origins, texts } = resolve(layers);
   const { cache, log } = settings;
-  if (cache.kind === 'directory') cache.directory = absolute(cache.directory);
+  for (const tier of cache.kind === 'tiers' ? cache.tiers : []) {
+    if (tier.kind === 'directory') tier.directory = absolute(tier.directory);
+  }
   if (!['auto', 'stderr', 'journald'].includes(log)) settings.log = absolute(log);
   return {
     source: absolute(source),

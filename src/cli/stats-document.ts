@@ -92,10 +92,10 @@ function cacheStats({ cache }: Assembly): CacheStats {
     const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
     const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, heldBytes: 0 };
     const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
-    const none = { objects: 0, completeObjects: 0, refused: 0, refusedFor, health: 'none' };
+    const none = { objects: 0, completeObjects: 0, refused: 0, refusedFor, tiers: [], health: 'none' };
     return { ...nothing, ...none, ...evicted, ...checks };
   }
-  const { directory: _, usedBytes, refused: refusedFor, ...counts } = cache.snapshot();
+  const { usedBytes, refused: refusedFor, ...counts } = cache.snapshot();
   const refused = refusedFor.noRoom + refusedFor.disk + refusedFor.neverCache;
   return { ...counts, hitRatio: ratio(counts.hits, counts.misses), bytes: usedBytes, refused, refusedFor };
 }

@@ -1,5 +1,5 @@
 /** The page of `ml-overlay stats`: one document as lines of text. Pure. */
-import { ratio, type StatsDocument } from '../telemetry/stats.ts';
+import { ratio, type StatsDocument, type TierStats } from '../telemetry/stats.ts';
 import {
   type Column,
   clean,
@@ -37,6 +37,7 @@ export function page(stats: StatsDocument, width: number): string[] {
   say('reads', reads(stats));
   for (const text of origins(stats)) say('', text);
   say('cache', cache(stats));
+  for (const tier of stats.cache.tiers.length > 1 ? stats.cache.tiers : []) say('', tierText(tier));
   say('store', store(stats));
   if (stats.metadata !== null) say('names', names(stats.metadata));
   say('opens', opens(stats));
@@ -117,6 +118,15 @@ export function cache({ cache }: StatsDocument): string {
   const damaged = damagedChunks > 0 ? `; ${whole(damagedChunks)} damaged ${chunks} fetched again` : '';
   const moved = `${full}${never}${evicted}${pinned}${damaged}`;
   return `${ratios}; ${kept}, ${complete}${moved}; ${cache.policy}; ${cache.health}`;
+}
+
+/** One of several tiers. */
+export function tierText(tier: TierStats): string {
+  const { path, bytes, sizeBytes, objects, hits, hitBytes, promotions, promotedBytes, demotions, demotedBytes } = tier;
+  const up = promotions > 0 ? `; ${whole(promotions)} moved up to it (${size(promotedBytes)})` : '';
+  const down = demotions > 0 ? `; ${whole(demotions)} moved down to it (${size(demotedBytes)})` : '';
+  const kept = `${size(bytes)} of ${size(sizeBytes)} in ${whole(objects)} files`;
+  return `${path}: ${kept}; ${whole(hits)} hits (${size(hitBytes)})${up}${down}; ${tier.health}`;
 }
 
 function store({ store, prefetch }: StatsDocument): string {

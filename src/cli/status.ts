@@ -7,7 +7,9 @@ import { type MountRecord, readRecords, runtimeDirectory } from '../control/regi
 import { asMloError, Exit, MloError } from '../errors.ts';
 import { mountTable } from '../fuse/mount-table.ts';
 import type { CacheStats, StatsDocument } from '../telemetry/stats.ts';
+import type { EffectiveCache } from './cache-places.ts';
 import { liveRecord } from './live-record.ts';
+import { tierText } from './stats-page.ts';
 
 export const help = `Usage: ml-overlay status [MOUNTPOINT] [--json]
        ml-overlay status MOUNTPOINT --ready
@@ -116,7 +118,7 @@ interface Status {
     storeSpeed: string;
     attributesTtlMs: number;
     negativeTtlMs: number;
-    cache: 'none' | { directory: string; sizeBytes: number };
+    cache: 'none' | EffectiveCache;
   };
   stats: StatsDocument;
 }
@@ -134,6 +136,7 @@ function describe(status: Status): string {
     ...(status.metrics === null ? [] : [['metrics', status.metrics] as [string, string]]),
     ['lease', `${formatDuration(effective.attributesTtlMs)}; missing names ${formatDuration(effective.negativeTtlMs)}`],
     ['cache', cacheText(effective.cache, stats.cache)],
+    ...tierLines(stats.cache),
     ['opens', `${opens.count}: ${ways(opens)}`],
     ['reads', `${reads.count} seen, ${formatSize(reads.bytes)}; ${reads.errors} failed`],
     ['writes', `${writes.count}, ${formatSize(writes.bytes)}`],
@@ -159,11 +162,17 @@ function scrubText({ scrub, damagedChunks }: CacheStats): string {
 function cacheText(place: Status['effective']['cache'], cache: CacheStats): string {
   if (place === 'none') return 'none';
   const { hits, misses, health } = cache;
+  const where = place.tiers.length > 1 ? `${place.tiers.length} tiers` : place.directory;
   return (
-    `${place.directory}: ${formatSize(cache.bytes)} of ${formatSize(cache.sizeBytes)}, ` +
+    `${where}: ${formatSize(cache.bytes)} of ${formatSize(cache.sizeBytes)}, ` +
     `${cache.completeObjects} of ${cache.objects} objects complete; ${hits} hits (${formatSize(cache.hitBytes)}), ` +
     `${misses} misses (${formatSize(cache.missBytes)}); ${scrubText(cache)}${health}`
   );
+}
+
+/** A line for each of several. */
+function tierLines({ tiers }: CacheStats): [string, string][] {
+  return tiers.length > 1 ? tiers.map((tier) => ['tier', tierText(tier)]) : [];
 }
 
 function ways({ byWay, keptPages, stale, forWriting }: StatsDocument['opens']): string {

@@ -67,18 +67,20 @@ class NotBuilt extends Error {
 /** Begins the message of what is planned and not there. */
 export const NOT_BUILT = 'only what is built yet; not built yet: ';
 
-export type CacheWish =
-  | { kind: 'auto' }
-  | { kind: 'none' }
+export type TierWish =
   /** Without a size: half of what is free, at most 100 GiB. */
-  | { kind: 'directory'; directory: string; sizeBytes: number | undefined };
+  { kind: 'directory'; directory: string; sizeBytes: number | undefined } | { kind: 'memory'; sizeBytes: number };
 
-function parseCache(value: string): CacheWish {
-  if (value === 'auto') return { kind: 'auto' };
-  if (value === 'none' || value === 'off') return { kind: 'none' };
-  if (value.startsWith('mem:')) throw new NotBuilt('a tier in memory (mem:SIZE)');
+/** Tiers: fastest first, one at least. */
+export type CacheWish = { kind: 'auto' } | { kind: 'none' } | { kind: 'tiers'; tiers: TierWish[] };
+
+function parseCache(value: string): 'auto' | 'none' | TierWish {
+  if (value === 'auto') return 'auto';
+  if (value === 'none' || value === 'off') return 'none';
+  if (value === 'mem') throw new Error('mem:SIZE: how much memory has to be said');
+  if (value.startsWith('mem:')) return { kind: 'memory', sizeBytes: parseSize(value.slice('mem:'.length)) };
   const [, directory = value, size] = /^(.*):([^:/]*)$/.exec(value) ?? [];
-  if (directory === '') throw new Error('DIR[:SIZE], auto or none');
+  if (directory === '') throw new Error('DIR[:SIZE], mem:SIZE, auto or none');
   return { kind: 'directory', directory, sizeBytes: size === undefined ? undefined : parseSize(size) };
 }
 
@@ -127,22 +129,29 @@ function parseSample(value: string): number {
 const cache = z
   .array(text(parseCache))
   .min(1)
-  .refine((all) => all.length === 1, { message: `takes ${NOT_BUILT}more than one cache` })
-  .transform((all) => all[0] ?? ({ kind: 'auto' } satisfies CacheWish));
+  .transform((all, context): CacheWish => {
+    const tiers = all.filter((each) => each !== 'auto' && each !== 'none');
+    const [word] = all.filter((each) => each === 'auto' || each === 'none');
+    if (word === undefined) return { kind: 'tiers', tiers };
+    if (all.length === 1) return { kind: word };
+    context.addIssue({ code: 'custom', message: `takes ${word} alone, or any number of DIR[:SIZE] and one mem:SIZE` });
+    return z.NEVER;
+  });
 
 const globs = z.array(z.string().min(1));
 
 export const settingsSchema = z.strictObject({
   cache: described(cache, {
-    value: 'DIR[:SIZE]|auto|none',
+    value: 'DIR[:SIZE]|mem:SIZE|auto|none',
     fallback: 'auto',
     repeatable: true,
     live: true,
     about:
       'Where content is kept on a local disk, and how much of it (without SIZE half of what is free, at most 100 GiB). ' +
-      '`auto`: none for a source that is local itself, else `/var/cache/ml-overlay`, for an ordinary user ' +
-      '`$XDG_CACHE_HOME/ml-overlay`. More than one, and `mem:SIZE`, are not built yet. Live, only SIZE changes; of what is ' +
-      'kept beyond a smaller one, what is worth least goes.',
+      '`mem:SIZE`: in memory, as long as it is mounted. Several are tiers, to be named fastest first: see ' +
+      '[PERFORMANCE.md](PERFORMANCE.md). `auto`: none for a source that is local itself, else `/var/cache/ml-overlay`, for an ' +
+      'ordinary user `$XDG_CACHE_HOME/ml-overlay`. Live, only the SIZE of a tier changes; of what is kept beyond a smaller ' +
+      'one, what is worth least goes.',
   }),
   'cache-policy': described(z.enum(cachePolicies), {
     value: cachePolicies.join('|'),

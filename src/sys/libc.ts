@@ -190,6 +190,23 @@ export const ioctl = bind<[fd: Fd, request: number, argument: Uint8Array]>('int 
 export const mount = bind<[source: Path, target: Path, type: Path, flags: number, data: Path | null]>(
   'int mount(const void *, const void *, const void *, unsigned long, const void *)',
 );
+/** The calls that make a file system without mounting it anywhere (Linux >= 5.2); their numbers are the same everywhere. */
+export const fsopen = bind<[number: number, type: Path, flags: number]>(
+  'long syscall(long, const void *, unsigned int)',
+);
+export const SYS_fsopen = 430;
+export const fsconfig = bind<
+  [number: number, fd: Fd, command: number, key: Path | null, value: Path | null, aux: number]
+>('long syscall(long, int, unsigned int, const void *, const void *, int)');
+export const SYS_fsconfig = 431;
+export const fsmount = bind<[number: number, fd: Fd, flags: number, attributes: number]>(
+  'long syscall(long, int, unsigned int, unsigned int)',
+);
+export const SYS_fsmount = 432;
+export const fspick = bind<[number: number, dir: Fd, path: Path, flags: number]>(
+  'long syscall(long, int, const void *, unsigned int)',
+);
+export const SYS_fspick = 433;
 export const umount2 = bind<[target: Path, flags: number]>('int umount2(const void *, int)');
 export const socketpair = bind<[domain: number, type: number, protocol: number, out: Uint8Array]>(
   'int socketpair(int, int, int, void *)',

@@ -55,6 +55,7 @@ const kept = { history: true } as const;
 const early = { stability: 'experimental' } as const;
 const kind = { label: 'kind' } as const;
 const operation = { label: 'operation' } as const;
+const tier = { label: 'tier' } as const;
 const dataSet = { label: 'data_set', stability: 'experimental' } as const;
 
 /** The histogram of the time of operations: its buckets come from the table of latencies, not from the document. */
@@ -90,7 +91,7 @@ export const metrics: readonly Metric[] = [
   text('at', 'When the document was made, ISO 8601.'),
   gauge('upSeconds', 'up_seconds', 'seconds', 'Time since the mount was there.'),
 
-  counter('cache.hits', 'cache_hits', '', 'Reads answered from the cache on disk.', kept),
+  counter('cache.hits', 'cache_hits', '', 'Reads answered from the cache.', kept),
   counter('cache.misses', 'cache_misses', '', 'Reads of cached files that had to go to the store.', kept),
   gauge('cache.hitRatio', undefined, 'ratio', 'hits / (hits + misses); null when there were none.'),
   gauge('cache.bytes', 'cache_used_bytes', 'bytes', 'In the cache.', kept),
@@ -148,6 +149,23 @@ export const metrics: readonly Metric[] = [
     early,
   ),
   text('cache.health', '"ok", "none" (there is no cache), or what is wrong and since when.'),
+  text('cache.tiers[].path', 'A tier, the fastest first: its directory, or "mem".'),
+  gauge('cache.tiers[].bytes', 'cache_tier_used_bytes', 'bytes', 'In this tier.', tier),
+  gauge('cache.tiers[].sizeBytes', 'cache_tier_size_bytes', 'bytes', 'That it may use.', tier),
+  gauge(
+    'cache.tiers[].objects',
+    'cache_tier_objects',
+    '',
+    'Objects in it; one that two tiers have counts in both.',
+    tier,
+  ),
+  counter('cache.tiers[].hits', 'cache_tier_hits', '', 'Reads answered from it.', tier),
+  counter('cache.tiers[].hitBytes', 'cache_tier_hit_bytes', 'bytes', 'Of these reads.', tier),
+  counter('cache.tiers[].promotions', 'cache_tier_promotions', '', 'Objects that came to it from slower tiers.', tier),
+  counter('cache.tiers[].promotedBytes', 'cache_tier_promoted_bytes', 'bytes', 'Of these objects.', tier),
+  counter('cache.tiers[].demotions', 'cache_tier_demotions', '', 'Objects that came to it from faster tiers.', tier),
+  counter('cache.tiers[].demotedBytes', 'cache_tier_demoted_bytes', 'bytes', 'Of these objects.', tier),
+  text('cache.tiers[].health', '"ok", or what is wrong with it, since when, and what to do.'),
 
   counter('metadata.hits', 'metadata_hits', '', 'Look-ups answered from what was known, or already asked for.'),
   counter('metadata.misses', 'metadata_misses', '', 'Look-ups that the source had to be asked for.'),

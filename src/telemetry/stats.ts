@@ -51,7 +51,24 @@ export interface CacheStats {
     passes: number;
     done: number;
   } | null;
+  /** Fastest first; empty: there is no cache. */
+  tiers: TierStats[];
   /** 'ok', 'none' (there is no cache) or what is wrong. */
+  health: string;
+}
+
+export interface TierStats {
+  /** The directory; `mem`: in memory. */
+  path: string;
+  bytes: number;
+  sizeBytes: number;
+  objects: number;
+  hits: number;
+  hitBytes: number;
+  promotions: number;
+  promotedBytes: number;
+  demotions: number;
+  demotedBytes: number;
   health: string;
 }
 

@@ -94,6 +94,7 @@ test('a source that may be slow gets a long lease, and the cache that was asked 
   for (let i = 0; i < 2; i++) assert.equal((await run('cat', [join(mountpoint, 'file')])).stdout, 'content');
   const { effective } = await statusOf(mountpoint);
   assert.equal(effective.attributesTtlMs, 60_000);
-  assert.deepEqual(effective.cache, { directory: cache, sizeBytes: 100 * 2 ** 20 });
+  const sizeBytes = 100 * 2 ** 20;
+  assert.deepEqual(effective.cache, { directory: cache, sizeBytes, tiers: [{ path: cache, sizeBytes }] });
   await mounted.unmount();
 });

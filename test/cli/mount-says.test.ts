@@ -9,8 +9,11 @@ import { withWatchdog } from '../support/watchdog.ts';
 
 test('one line has what a person asks for', () => {
   const mount = { source: '/src', mountpoint: '/mnt', pid: 7, socket: '/s', log: '/l' };
-  const cache = { directory: '/nvme', sizeBytes: 100 * 2 ** 30 };
+  const sizeBytes = 100 * 2 ** 30;
+  const cache = { directory: '/nvme', sizeBytes, tiers: [{ path: '/nvme', sizeBytes }] };
   assert.equal(oneLine({ ...mount, cache }), '/src on /mnt: cache 100 GiB in /nvme, pid 7');
+  cache.tiers.unshift({ path: 'mem', sizeBytes: 2 ** 30 });
+  assert.equal(oneLine({ ...mount, cache }), '/src on /mnt: cache 100 GiB in mem and /nvme, pid 7');
   assert.equal(oneLine({ ...mount, cache: 'none' }), '/src on /mnt: no cache, pid 7');
   assert.equal(oneLine({ ...mount, pid: null, cache: null }), '/src on /mnt: its daemon has ended');
 });

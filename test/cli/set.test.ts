@@ -51,7 +51,8 @@ test('every option that is marked live changes, and status says since when', { s
     assert.equal(logLevel, 'debug');
     assert.equal(effective.attributesTtlMs, 3000);
     assert.equal(effective.negativeTtlMs, 2000);
-    assert.deepEqual(effective.cache, { directory, sizeBytes: 80 * 2 ** 20 });
+    const sizeBytes = 80 * 2 ** 20;
+    assert.deepEqual(effective.cache, { directory, sizeBytes, tiers: [{ path: directory, sizeBytes }] });
     await set('attr-ttl=auto');
     assert.equal((await statusOf(mountpoint)).effective.attributesTtlMs, 5000);
   });

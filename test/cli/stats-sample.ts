@@ -51,6 +51,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       evictedBytes: 0,
       pinnedBytes: 0,
       heldBytes: 0,
+      tiers: [],
       health: 'ok',
     },
     store: {

@@ -82,12 +82,22 @@ test('underscores are as good as hyphens', () => {
   assert.equal(resolve([layer('-o', ['attr_ttl', '3'])]).settings['attr-ttl'], 3000);
 });
 
-test('caches: a directory, with and without a size, none, auto', () => {
-  const cache = (text: string) => resolve([layer('-o', ['cache', text])]).settings.cache;
-  assert.deepEqual(cache('/nvme/x:500G'), { kind: 'directory', directory: '/nvme/x', sizeBytes: 500 * 2 ** 30 });
-  assert.deepEqual(cache('/nvme/x'), { kind: 'directory', directory: '/nvme/x', sizeBytes: undefined });
-  assert.deepEqual(cache('/a:b/c'), { kind: 'directory', directory: '/a:b/c', sizeBytes: undefined });
-  assert.deepEqual(cache('none'), { kind: 'none' });
+test('caches: tiers on disk, with and without a size, and in memory; none, auto', () => {
+  const said = (texts: string[]) => layer('-o', ...texts.map((text): [string, string] => ['cache', text]));
+  const caches = (...texts: string[]) => resolve([said(texts)]).settings.cache;
+  const on = (directory: string, sizeBytes?: number) => ({ kind: 'directory' as const, directory, sizeBytes });
+  assert.deepEqual(caches('/nvme/x:500G'), { kind: 'tiers', tiers: [on('/nvme/x', 500 * 2 ** 30)] });
+  assert.deepEqual(caches('/nvme/x'), { kind: 'tiers', tiers: [on('/nvme/x')] });
+  assert.deepEqual(caches('/a:b/c'), { kind: 'tiers', tiers: [on('/a:b/c')] });
+  assert.deepEqual(caches('mem:2G', '/nvme/x', '/disk:1T'), {
+    kind: 'tiers',
+    tiers: [{ kind: 'memory', sizeBytes: 2 * 2 ** 30 }, on('/nvme/x'), on('/disk', 2 ** 40)],
+  });
+  assert.deepEqual(caches('none'), { kind: 'none' });
+  const wrong = (...texts: string[]) => refusal(said(texts)).toString();
+  assert.match(wrong('/nvme/x', 'none'), /MLO_OPTION: cache cannot be ".*": takes none alone/);
+  assert.match(wrong('mem'), /mem:SIZE: how much memory/);
+  assert.match(wrong('mem:much'), /takes a size/);
 });
 
 test('an option that does not exist: the nearest one, and where it was said', () => {
@@ -111,15 +121,7 @@ test('a value that cannot be: what can, and where it was said', () => {
 });
 
 test('what is planned and not there says so', () => {
-  const planned: [string, string][][] = [
-    [['cache', 'mem:1G']],
-    [
-      ['cache', '/a'],
-      ['cache', '/b'],
-    ],
-    [['prefetch', 'on']],
-    [['learn', '']],
-  ];
+  const planned: [string, string][][] = [[['prefetch', 'on']], [['learn', '']]];
   for (const options of planned) {
     const error = refusal(layer('-o', ...options));
     assert.equal(error.code, 'MLO_NOT_BUILT');

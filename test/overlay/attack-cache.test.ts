@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, test } from 'node:test';
+import { BufferPool } from '../../src/cache/buffers.ts';
 import type { CachedContent, ContentSource } from '../../src/cache/cache.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import { IndexDatabase } from '../../src/cache/index-db.ts';
@@ -30,7 +31,7 @@ function stage(): { cache: DiskCache; tier: FailingTier } {
   const cache = new DiskCache({
     tier,
     openIndex: () => IndexDatabase.open(path.join(directory, 'index.sqlite'), 'test', silentLog, 'boot'),
-    bufferBytes: 16 << 20,
+    buffers: new BufferPool(16 << 20),
     chunkBytes: 4096,
     log: silentLog,
     onShutdown: () => {},

@@ -33,6 +33,21 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       evictedBytes: 0,
       pinnedBytes: 0,
       heldBytes: 0,
+      tiers: [
+        {
+          path: '/nvme/ml',
+          bytes: 4096,
+          sizeBytes: 1 << 30,
+          objects: 2,
+          hits: 3,
+          hitBytes: 3000,
+          promotions: 1,
+          promotedBytes: 100,
+          demotions: 2,
+          demotedBytes: 200,
+          health: 'ok',
+        },
+      ],
       health: 'ok',
     },
     store: {

@@ -23,8 +23,10 @@ export interface RoomParts {
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
   chunkBytes: number;
-  /** Takes an object out of the cache; resolves when its space is free. */
-  evict: (object: CacheObject) => Promise<void>;
+  /** Takes an object out of the tier; resolves when its space is free. False: the cache still has it, or it is in use again. */
+  evict: (object: CacheObject) => Promise<boolean>;
+  /** An object that a faster tier has as well, if there is one: it goes before anything else does. */
+  spare?: (() => CacheObject | undefined) | undefined;
 }
 
 /** A content that is not kept (yet), as the policy sees it. */
@@ -51,7 +53,7 @@ export class Room {
 
   /** For content that the cache has nothing of: what to keep it as; undefined: it is not taken. */
   admit(key: ContentKey, reader: ContentReader | undefined): ObjectItem | undefined {
-    const { tier, policy, rules, wholeBytes, chunkBytes } = this.#parts;
+    const { policy, rules, wholeBytes, chunkBytes } = this.#parts;
     const rule = reader === undefined ? 'none' : rules.of(key.file, () => reader.path());
     if (rule === 'never') {
       this.refused.neverCache++;
@@ -63,11 +65,34 @@ export class Room {
     const nowMs = performance.now();
     if (!item.pinned) policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
-    if (tier.room(wanted)) return item;
+    if (this.#roomFor(wanted)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? policy.victim(undefined, nowMs) !== undefined : policy.admits(item, nowMs)) return item;
     else this.refused.noRoom++;
     return undefined;
+  }
+
+  /** So much is free, or something is there that a faster tier has as well. */
+  #roomFor(bytes: number): boolean {
+    const { tier, spare } = this.#parts;
+    return tier.room(bytes) || (this.#fits(bytes) && spare?.() !== undefined);
+  }
+
+  /**
+   * For an object that another tier has: what to keep it as here; undefined: it is not worth what would go for it. `opened`:
+   * somebody opened it just now. Else it has to leave the other tier; where it takes another's place it counts as read, as
+   * in DEMOTE (Wong and Wilkes, "My cache or yours?", USENIX ATC 2002).
+   */
+  candidate({ id, size, directory, extension }: ObjectItem, opened: boolean): ObjectItem | undefined {
+    const { policy } = this.#parts;
+    const item = new ObjectItem(id, size, directory);
+    item.extension = extension;
+    const nowMs = performance.now();
+    if (opened) policy.accessed(item, nowMs);
+    if (this.#roomFor(size)) return item;
+    if (!this.#fits(size)) return undefined;
+    if (!opened) policy.accessed(item, nowMs);
+    return policy.admits(item, nowMs) ? item : undefined;
   }
 
   /** An object that an earlier daemon kept. */
@@ -124,7 +149,7 @@ export class Room {
 
   /** Whether so many bytes more of an object would be kept, as things are: before they are fetched. */
   takes(object: CacheObject, bytes: number): boolean {
-    return this.#parts.tier.room(bytes) || this.#victimFor(object, bytes) !== undefined;
+    return this.#roomFor(bytes) || this.#victimFor(object, bytes) !== undefined;
   }
 
   async #make(object: CacheObject, bytes: number): Promise<boolean> {
@@ -143,7 +168,8 @@ export class Room {
   /** Of what is kept, what goes next so that bytes of an object find room. */
   #victimFor({ item }: CacheObject, bytes: number): Item | undefined {
     if (!this.#fits(bytes)) return undefined;
-    return this.#parts.policy.victim(item.pinned ? undefined : item, performance.now());
+    const { policy, spare } = this.#parts;
+    return spare?.()?.item ?? policy.victim(item.pinned ? undefined : item, performance.now());
   }
 
   /** Removing something could make room for so much. */
@@ -155,9 +181,9 @@ export class Room {
   /** After the cache was made smaller. */
   shrink(): Promise<void> {
     const turn = this.#turn.then(async () => {
-      const { tier, policy } = this.#parts;
+      const { tier, policy, spare } = this.#parts;
       while (tier.usedBytes > tier.sizeBytes) {
-        const victim = policy.victim(undefined, performance.now());
+        const victim = spare?.()?.item ?? policy.victim(undefined, performance.now());
         if (victim === undefined) return; // what is left is pinned or in use
         await this.#evict(victim as ObjectItem);
       }
@@ -167,9 +193,9 @@ export class Room {
   }
 
   async #evict({ object, bytes }: ObjectItem): Promise<void> {
+    if (!(await this.#parts.evict(object!))) return;
     this.evictions++;
     this.evictedBytes += bytes;
-    await this.#parts.evict(object!);
   }
 
   #enter(item: ObjectItem, object: CacheObject): void {

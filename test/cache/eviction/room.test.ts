@@ -153,7 +153,7 @@ test('a smaller size is kept to: what is worth least goes', async () => {
   const directory = temporaryDirectory();
   const cache = await open(directory, { policy: 'lru', sizeBytes: 2 * ROOM * FILE });
   await readMany(cache, paths(2 * ROOM, 'd'));
-  cache.resize(ROOM * FILE);
+  await cache.resize(directory, ROOM * FILE);
   await until('it has shrunk', () => cache.snapshot().usedBytes === ROOM * FILE);
   assert.ok(!cache.has(keyOf('d/0')) && cache.has(keyOf(`d/${2 * ROOM - 1}`)));
   await cache.shutdown();
