@@ -47,6 +47,13 @@ interface Stopped extends Compared {
 /** How a daemon ends: killed; killed while it unmounts by force; that without being killed. */
 export type Ending = 'killed' | 'killed while stopping' | 'stopped by force' | 'unmounted';
 
+export interface Beside {
+  /** `ml-overlay warmup` runs too. */
+  warming?: boolean;
+  /** Called when the daemon is about to be ended. */
+  before?: () => void;
+}
+
 /** The ways a mount can serve; each round takes one. */
 const ways: readonly (readonly string[])[] = [
   [],
@@ -137,7 +144,7 @@ export class Life {
   }
 
   /** Works on the mount for a moment, and ends its daemon meanwhile. */
-  async loadAndEnd(ending: Ending, warming = false): Promise<Stopped> {
+  async loadAndEnd(ending: Ending, { warming = false, before }: Beside = {}): Promise<Stopped> {
     const stopped = await this.watched(async () => {
       await this.ask('load');
       const words = ['warmup', join(this.mountpoint, 'still')];
@@ -145,6 +152,7 @@ export class Life {
       await sleep(this.#random(LOAD_MOST_MS));
       assert.deepEqual(await this.ask('alive'), { ended: [] }, 'clients end before the daemon does');
       const at = Number(process.hrtime.bigint()) / 1e9;
+      before?.();
       await this.#end(ending);
       await warmed; // with whatever it says
       return this.ask<Stopped>('stop', { at });

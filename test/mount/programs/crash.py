@@ -61,6 +61,15 @@ def write_all(fd, data, at=0):
         view, at = view[count:], at + count
 
 
+def read_on(fd, piece):
+    """To the end: a read may be cut short by the daemon's end, and the next one then says so."""
+    parts, at = [], 0
+    while part := os.pread(fd, piece, at):
+        parts.append(part)
+        at += len(part)
+    return b''.join(parts)
+
+
 def slurp(path):
     with open(path, 'rb', buffering=0) as file:
         return file.read()
@@ -135,8 +144,7 @@ class StillReader(Worker):
         name, size = self.order.pop()
         fd = self.open(f'still/{name}')
         try:
-            piece = self.dice.choice((size, 131_072, 10_000 if size < 100_000 else 300_000))
-            found = b''.join(os.pread(fd, piece, at) for at in range(0, size, piece))
+            found = read_on(fd, self.dice.choice((size, 131_072, 10_000 if size < 100_000 else 300_000)))
         finally:
             os.close(fd)
         trouble = records.difference(found, STILL[name])
@@ -174,17 +182,13 @@ class Follower(Worker):
         except FileNotFoundError:
             return
         try:
-            parts, at = [], 0
-            while part := os.pread(fd, 200_000, at):
-                parts.append(part)
-                at += len(part)
+            data = read_on(fd, 200_000)
         except OSError as error:
             if error.errno != errno.ESTALE:  # it was replaced and evicted under this handle
                 raise
             return
         finally:
             os.close(fd)
-        data = b''.join(parts)
         if index % 2 == 0 and data:
             found = records.generation_of(data)
             if found is None or data != records.content(name, found, len(data)):
