@@ -142,7 +142,7 @@ export class IndexDatabase {
     return sealOf(row) === row.seal && (row.synced === 1 || !this.rebooted);
   }
 
-  /** Every row of another boot has been looked at: those that are left count. */
+  /** Every row of another boot that does not count is deleted: those that are left do. */
   settled(): void {
     this.setMeta('boot', this.#boot);
   }

@@ -87,7 +87,6 @@ export class IndexLoader {
   }
 
   #end(): void {
-    this.#db.settled();
     this.#stop();
     this.#host.loaded(this.#damaged);
   }

@@ -55,6 +55,8 @@ export class IndexWriter implements ObjectIndex {
   #syncing = false;
   #failing = false;
   #closed = false;
+  /** All rows were looked at, and those that do not count any more are about to be deleted. */
+  #settling = false;
 
   constructor({ openIndex, tier, log, resume }: IndexWriterParts) {
     this.#openIndex = openIndex;
@@ -112,11 +114,27 @@ export class IndexWriter implements ObjectIndex {
 
   #hasLoaded(damaged: number): void {
     this.#giveUpUnloaded();
+    this.#settling = this.#db.rebooted;
+    this.#settle();
     if (damaged > 0) {
       const fields = { tier: this.#tier.directory, rows: damaged };
       this.#log.warn(fields, 'rows of the cache index were damaged; their files are fetched again');
     }
     this.#loaded.resolve();
+  }
+
+  /**
+   * From now on the index is of this boot. Not before the rows are gone that do not count after another one: a daemon that is
+   * killed in between would leave them to count again.
+   */
+  #settle(): void {
+    if (!this.#settling || this.#deleted.size > 0) return;
+    try {
+      this.#db.settled();
+      this.#settling = false;
+    } catch {
+      // the next batch of rows meets the same trouble, and says so
+    }
   }
 
   /** Nothing more will come of the rows that were counted and not loaded. */
@@ -214,6 +232,7 @@ export class IndexWriter implements ObjectIndex {
     this.#failing = false;
     for (const object of objects) this.#dirty.delete(object);
     for (const id of deleted) this.#deleted.delete(id);
+    this.#settle();
     return true;
   }
 

@@ -1,6 +1,8 @@
 /** ml-overlay mount --all: every entry of the configuration file that is not mounted yet. */
 import { readConfiguration } from '../config/file.ts';
+import { runtimeDirectory } from '../control/registry.ts';
 import { asMloError, Exit, MloError } from '../errors.ts';
+import { takeDeadAway } from './dead-mount.ts';
 import { launchDaemon } from './launch.ts';
 import type { MountWords } from './mount-words.ts';
 import { planMount } from './plan-mount.ts';
@@ -14,8 +16,10 @@ export async function mountAll(words: MountWords): Promise<number> {
   if (file.mounts.length === 0) throw new MloError('MLO_CONFIG', `${file.path} names no mount`);
   let worst: number = Exit.ok;
   for (const { mountpoint, section } of file.mounts) {
-    if (section.noauto || deviceOf(mountpoint) !== undefined) continue;
+    if (section.noauto) continue;
     try {
+      await takeDeadAway({ mountpoint, runtimeDirectory: runtimeDirectory() });
+      if (deviceOf(mountpoint) !== undefined) continue;
       await launchDaemon(await planMount({ ...words, mountpoint }, file), performance.now());
       console.log(`${mountpoint} mounted`);
     } catch (error) {

@@ -6,6 +6,7 @@ import { callDaemon } from '../control/client.ts';
 import { findRecord } from '../control/registry.ts';
 import { MloError } from '../errors.ts';
 import type { Assembly } from './assemble.ts';
+import { takeDeadAway } from './dead-mount.ts';
 import { becomeDaemon, launchDaemon } from './launch.ts';
 import { type MountWords, parseMountWords } from './mount-words.ts';
 import { planMount } from './plan-mount.ts';
@@ -23,6 +24,7 @@ export async function run(words: string[]): Promise<number> {
 
 export async function mountOne(words: MountWords): Promise<number> {
   const request = await planMount(words);
+  await takeDeadAway(request);
   if (request.foreground) becomeDaemon(request);
   await launchDaemon(request);
   if (words.json) console.log(JSON.stringify(await described(request), null, 2));

@@ -26,6 +26,20 @@ export function statDevice(path: string, timeoutMs: number): Promise<string> {
   });
 }
 
+/**
+ * Whether a daemon is behind a mount, as far as can be told in time. By statfs(2), which unlike stat(2) is never answered from
+ * the kernel's memory.
+ */
+export function isConnected(mountpoint: string, timeoutMs: number): Promise<boolean> {
+  const env = { ...process.env, LC_ALL: 'C' };
+  const options = { timeout: timeoutMs, killSignal: 'SIGKILL' as const, env };
+  return new Promise((resolve) => {
+    execFile('stat', ['-f', '-c', '%T', '--', mountpoint], options, (error, _stdout, stderr) =>
+      resolve(error === null || !/endpoint is not connected|connection abort/i.test(stderr)),
+    );
+  });
+}
+
 /** As the kernel packs a device number for stat(2). */
 function deviceName(device: number): string {
   const major = Math.floor(device / 256) % 4096;

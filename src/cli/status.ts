@@ -90,7 +90,12 @@ async function look({ mountpoint, source }: Mount, record: MountRecord | undefin
   if (record === undefined) return { mountpoint, source, pid: undefined, health: ELSEWHERE };
   const { pid } = record;
   if (!isAlive(record))
-    return { mountpoint, source, pid, health: `its daemon is gone: ml-overlay umount ${mountpoint}` };
+    return {
+      mountpoint,
+      source,
+      pid,
+      health: `its daemon is gone: mount it again, or ml-overlay umount ${mountpoint}`,
+    };
   try {
     const { health } = await callDaemon(record.socket, 'GET', '/status', { timeoutMs: 3000 });
     return { mountpoint, source, pid, health: String(health) };

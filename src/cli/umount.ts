@@ -77,7 +77,8 @@ async function askDaemon(record: MountRecord): Promise<void> {
   }
 }
 
-async function unmountOurselves(mountpoint: string, lazily = false): Promise<void> {
+/** By umount(8) or fusermount3. `lazily`: in use or not. */
+export async function unmountOurselves(mountpoint: string, lazily = false): Promise<void> {
   const root = process.getuid?.() === 0;
   const said = root
     ? await output('umount', lazily ? ['-f', '-l', mountpoint] : [mountpoint])

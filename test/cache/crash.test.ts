@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Cache, type CacheOptions, openCache } from '../../src/cache/index.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
@@ -85,6 +86,33 @@ test('after another boot only what was synced counts', async () => {
   await second.shutdown();
 });
 
+// S9.4
+test('what does not count after another boot does not count again when the daemon is killed before its row is gone', async () => {
+  const directory = temporaryDirectory();
+  const first = await open(directory, { bootId: 'one' });
+  await fill(first, keys[0]!);
+  await pause(1200); // in the index, and not synced
+  const stopped = temporaryDirectory();
+  fs.cpSync(directory, stopped, { recursive: true });
+  const second = await open(stopped, { bootId: 'two' });
+  await second.loaded;
+  const killed = temporaryDirectory();
+  fs.cpSync(stopped, killed, { recursive: true });
+  const third = await open(killed, { bootId: 'two' });
+  await third.loaded;
+  assert.equal(third.has(keys[0]!), false);
+  await third.shutdown();
+  await pause(1200); // rows are deleted
+  const later = temporaryDirectory();
+  fs.cpSync(stopped, later, { recursive: true });
+  await second.shutdown();
+  await first.shutdown();
+  const index = new DatabaseSync(indexOf(later));
+  assert.equal(index.prepare("SELECT value FROM meta WHERE key = 'boot'").get()?.value, 'two');
+  assert.equal(index.prepare('SELECT count(*) AS rows FROM objects').get()?.rows, 0);
+  index.close();
+});
+
 const LEAF_OF_TABLE = 0x0d;
 const damages: [name: string, lines: number, (index: string) => void][] = [
   ['not a database', 1, (index) => fs.writeFileSync(index, 'nonsense'.repeat(1000))],
@@ -150,7 +178,6 @@ for (const [name, expected, damage] of damages) {
 test('an index of another store or of a newer version is not used', async () => {
   const directory = temporaryDirectory();
   await (await open(directory)).shutdown();
-  const { DatabaseSync } = await import('node:sqlite');
   const db = new DatabaseSync(indexOf(directory));
   db.exec("UPDATE meta SET value = '999' WHERE key = 'schema'");
   db.close();

@@ -177,6 +177,36 @@ mounting('a mount whose daemon was killed is shown as that, and umount takes it 
   await run('rm', ['-f', log]);
 });
 
+mounting('a mount whose daemon was killed makes way for a new one, though it is in use', async ({ mountpoint }) => {
+  const user = launch('sleep', ['60'], { cwd: mountpoint });
+  const { pid, log } = await statusOf(mountpoint);
+  await eventually('in use', () => existsSync(`/proc/${user.pid}/cwd`));
+  process.kill(pid, 'SIGKILL');
+  await eventually('the daemon is gone', () => !lives(pid));
+  const again = await ml(['mount', source, mountpoint, '--cache', 'none']);
+  assert.equal(again.status, 0, again.stderr);
+  assert.match(again.stderr, /took the mount of a daemon that is gone out of the way/);
+  assert.equal(await cat(join(mountpoint, 'file')), 'content');
+  const next = await statusOf(mountpoint);
+  assert.notEqual(next.pid, pid);
+  const left = readdirSync('/run/ml-overlay').filter((name) => name.includes(`-${pid}.`));
+  assert.deepEqual(left, [], 'nothing is left of the one before');
+  user.kill('SIGKILL');
+  await finished(user, 5);
+  await mlOk(['umount', mountpoint]);
+  assert.equal(mountedAt(mountpoint), undefined, 'there is no other mount beneath');
+  await run('rm', ['-f', log]);
+});
+
+mounting('a mount whose daemon hangs is not taken for one whose daemon is gone', async ({ mountpoint }) => {
+  const { pid } = await statusOf(mountpoint);
+  process.kill(pid, 'SIGSTOP');
+  const second = await ml(['mount', source, mountpoint, '--cache', 'none']);
+  assert.match(second.stderr, /^MLO_MOUNTED: /);
+  process.kill(pid, 'SIGCONT');
+  assert.equal(await cat(join(mountpoint, 'file')), 'content');
+});
+
 mounting('plain umount(8) ends the daemon too', async ({ mountpoint }) => {
   const { pid } = await statusOf(mountpoint);
   assert.equal((await run('umount', [mountpoint])).status, 0);

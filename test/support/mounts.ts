@@ -82,6 +82,8 @@ export interface Mounted {
   unmount(): Promise<void>;
   /** Ends every request that waits, with an error. For mounts that hang. */
   abort(): void;
+  /** kill -9, until its processes are gone. The mount stays, dead, until it is unmounted or mounted over. */
+  killDaemon(): Promise<void>;
 }
 
 const mounted = new Set<LiveMount>();
@@ -99,8 +101,9 @@ export function temporaryDirectory(name: string, owner?: number): string {
 
 export async function mountOverlay(request: MountRequest): Promise<Mounted> {
   const mountpoint = request.mountpoint ?? temporaryDirectory('mnt', request.user);
-  mkdirSync(mountpoint, { recursive: true });
+  if (mountedAt(mountpoint) === undefined) mkdirSync(mountpoint, { recursive: true }); // what is mounted may be dead
   const live = new LiveMount(request.source, mountpoint, `${process.pid}-${counter++}`, request.user);
+  for (const before of mounted) if (before.mountpoint === mountpoint) mounted.delete(before); // dead, and mounted over
   mounted.add(live);
   const words = ['mount', request.source, mountpoint, ...(request.options ?? [])];
   const result = await live.command(words, MOUNT_SECONDS);
@@ -179,12 +182,21 @@ class LiveMount implements Mounted {
     abortConnection(this.mountpoint);
   }
 
+  async killDaemon(): Promise<void> {
+    this.#kill();
+    await this.#gone();
+  }
+
   /** Without waiting and without errors: what is still there goes. */
   tearDown(): void {
     for (let tries = 0; tries < 5 && mountedAt(this.mountpoint); tries++) {
       abortConnection(this.mountpoint);
       detach(this.mountpoint);
     }
+    this.#kill();
+  }
+
+  #kill(): void {
     for (const pid of this.pids()) {
       try {
         process.kill(pid, 'SIGKILL');

@@ -9,7 +9,8 @@
  * (Cherkasova, HP Labs 1998). What goes is the least of a sample (Hyperbolic caching: Blankstein et al., ATC 2017).
  *
  * The first read of an item counts for nothing: what is read once (checkpoints, scans) pushes nothing out. Data sets read
- * in epochs share alike: what is kept of the largest makes place for another until they have the same.
+ * in epochs share alike: what is kept of the largest makes place for another until they have the same. What an earlier daemon
+ * kept makes place for nothing until a pass has shown who reads it, or it is clear that nobody does.
  */
 import type { DataSet } from './data-sets.ts';
 import { EpochKeep } from './epoch-keep.ts';
@@ -58,7 +59,9 @@ export class Mix extends EpochKeep implements EvictionPolicy {
     if (worth === 0) return undefined;
     const { set } = candidate;
     // What nobody has read twice is worth nothing yet.
-    const unproven = this.sets.most(this.random, (other) => (other === set || other.proven ? 0 : other.pool.bytes + 1));
+    const unproven = this.sets.most(this.random, (other) =>
+      other === set || other.proven || this.sets.isUnclaimed(other) ? 0 : other.pool.bytes + 1,
+    );
     const read = unproven?.pool.lastFree(candidate);
     if (read !== undefined) return read;
     if (set?.inEpochs) {
@@ -73,7 +76,9 @@ export class Mix extends EpochKeep implements EvictionPolicy {
   #largerThan(set: DataSet, { size }: Item): DataSet | undefined {
     const even = set.pool.bytes + EVEN_ITEMS * size;
     return this.sets.most(this.random, (other) =>
-      other !== set && other.inEpochs && other.pool.bytes > even ? other.pool.bytes : 0,
+      other !== set && other.inEpochs && !this.sets.isUnclaimed(other) && other.pool.bytes > even
+        ? other.pool.bytes
+        : 0,
     );
   }
 
@@ -95,7 +100,10 @@ export class Mix extends EpochKeep implements EvictionPolicy {
 
   #worth(item: Item): number {
     const { set } = item;
-    if (set === undefined || !set.proven) return 0;
+    if (set === undefined) return 0;
+    if (this.sets.isUnclaimed(set)) return Number.POSITIVE_INFINITY; // it was worth keeping, and may be yet
+    if (!set.proven) return 0;
+    if (set.passTicks === 0) return item.resident ? Number.POSITIVE_INFINITY : 0; // proven to an earlier daemon only
     if (!set.inEpochs) return ((this.#uses(item) * Math.LN2) / this.#halfLife) * savedPerByte(item);
     return item.resident && set.stale(item) ? 0 : savedPerByte(item) / set.passTicks;
   }

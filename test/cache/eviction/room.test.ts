@@ -187,6 +187,19 @@ test('mix, the default: what a daemon before this one kept is not pushed out by 
   await cache.shutdown();
 });
 
+test('mix: in the first epoch after a restart what was kept of a data set too large is hit, not pushed out by the rest', async () => {
+  const directory = temporaryDirectory();
+  const before = await open(directory);
+  const all = paths(2 * ROOM, 'train');
+  for (const hits of [0, ROOM, ROOM]) assert.equal(await readMany(before, all), hits);
+  await before.shutdown();
+  const cache = await open(directory);
+  const mixed = paths(ROOM, 'train').flatMap((kept, at) => [kept, all[ROOM + at]!]);
+  for (let epoch = 0; epoch < 3; epoch++) assert.equal(await readMany(cache, mixed), ROOM, `epoch ${epoch}`);
+  assert.equal(cache.snapshot().evictions, 0);
+  await cache.shutdown();
+});
+
 test('mix: a large file read once takes what is free, and pushes nothing out', async () => {
   const cache = await open(temporaryDirectory());
   await readMany(cache, [...paths(ROOM / 2, 'train'), ...paths(ROOM / 2, 'train')]);
