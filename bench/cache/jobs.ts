@@ -1,5 +1,5 @@
 /** What others do beside a job that reads in epochs must not cost it what it has in the cache. */
-import { startLoader } from '../support/loader.ts';
+import type { Loader } from '../support/loader.ts';
 import { must } from '../support/processes.ts';
 import { median } from '../support/table.ts';
 import type { Figure, Measure } from './measure.ts';
