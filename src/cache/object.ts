@@ -19,14 +19,13 @@ import { O_CLOEXEC, O_RDONLY } from '../sys/open-flags.ts';
 import { assemble } from './assemble.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
-import { Chunks, checksum } from './chunks.ts';
+import { Chunks } from './chunks.ts';
 import type { ObjectItem } from './eviction/room.ts';
-import { arrive, Fetch, PAGE_BYTES } from './fetch.ts';
+import type { Fetch } from './fetch.ts';
+import { Filling } from './filling.ts';
 import type { IndexRow } from './index-db.ts';
 import type { ObjectHost } from './object-host.ts';
 
-/** A file up to this size is fetched whole at its first miss: a trip costs more than its bytes. */
-const WHOLE_FILE_BYTES = 1024 * 1024;
 /** How exactly the index knows when an object was last used. */
 const USED_SECONDS = 600;
 
@@ -61,8 +60,8 @@ export class CacheObject implements CachedContent {
   fd = -1;
   uses = 0;
   #creating: Promise<number> | undefined;
-  /** By chunk; made when it is needed: there may be a million objects. */
-  #inFlight: Map<number, Fetch> | undefined;
+  /** Made when it is needed: there may be a million objects. */
+  #filling: Filling | undefined;
   /** Made when there is something to check. */
   #checks: ChunkChecks | undefined;
 
@@ -94,7 +93,7 @@ export class CacheObject implements CachedContent {
 
   /** Bytes are on their way to it. */
   get busy(): boolean {
-    return this.#inFlight !== undefined;
+    return this.#filling?.busy === true;
   }
 
   /** Removing it would free nothing now. */
@@ -142,8 +141,8 @@ export class CacheObject implements CachedContent {
   readNow(into: Uint8Array, length: number, offset: number): number {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
-    const first = this.#chunkOf(offset);
-    const last = this.#chunkOf(end - 1);
+    const first = this.chunkOf(offset);
+    const last = this.chunkOf(end - 1);
     if (!this.chunks.covers(first, last)) return -Errno.EAGAIN;
     const trusted = this.chunks.trusts(first, last);
     // To be checked here the bytes must be whole chunks: small files always are.
@@ -160,8 +159,8 @@ export class CacheObject implements CachedContent {
   carryNow(carrier: Carrier, length: number, offset: number): number {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
-    const first = this.#chunkOf(offset);
-    const last = this.#chunkOf(end - 1);
+    const first = this.chunkOf(offset);
+    const last = this.chunkOf(end - 1);
     if (!this.chunks.covers(first, last) || !this.chunks.trusts(first, last)) return -Errno.EAGAIN; // `readNow` may check
     const fd = this.open();
     if (fd < 0 || !this.#host.tier.residency.covers(fd, offset, end - offset)) return -Errno.EAGAIN;
@@ -182,10 +181,10 @@ export class CacheObject implements CachedContent {
   }
 
   #present(offset: number, end: number): boolean {
-    return this.chunks.covers(this.#chunkOf(offset), this.#chunkOf(end - 1));
+    return this.chunks.covers(this.chunkOf(offset), this.chunkOf(end - 1));
   }
 
-  #chunkOf(offset: number): number {
+  chunkOf(offset: number): number {
     return Math.floor(offset / this.chunkBytes);
   }
 
@@ -203,8 +202,8 @@ export class CacheObject implements CachedContent {
    * present.
    */
   async #readTier(length: number, offset: number): Promise<ContentBytes | undefined> {
-    const first = this.#chunkOf(offset);
-    const last = this.#chunkOf(offset + length - 1);
+    const first = this.chunkOf(offset);
+    const last = this.chunkOf(offset + length - 1);
     const trusted = this.chunks.trusts(first, last);
     if (!trusted && !(await this.checks.all(first, last))) return undefined;
     const fd = this.open();
@@ -240,7 +239,7 @@ export class CacheObject implements CachedContent {
   }
 
   async #readFetched(offset: number, end: number, source: ContentSource): Promise<Outcome<ContentBytes>> {
-    const fetches = this.#fetchesFor(offset, end, source, true);
+    const fetches = this.#fetches(offset, end, source, true);
     const [only] = fetches;
     if (fetches.length === 1 && only !== undefined && only.offset <= offset && only.offset + only.length >= end) {
       only.buffer.retain();
@@ -280,7 +279,7 @@ export class CacheObject implements CachedContent {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
     if (this.dropped || this.stale) return -Errno.ESTALE;
-    const fetches = this.#fetchesFor(offset, end, source, false);
+    const fetches = this.#fetches(offset, end, source, false);
     let brought = 0;
     for (const kept of await Promise.all(fetches.map((fetch) => fetch.kept))) {
       if (failed(kept)) return kept;
@@ -290,131 +289,14 @@ export class CacheObject implements CachedContent {
     return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
   }
 
-  /**
-   * The fetches under way or begun now that bring what is missing of a range. `demand`: a reader waits for it. Else what
-   * would not be kept is not fetched.
-   */
-  #fetchesFor(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
-    const whole = this.key.size <= WHOLE_FILE_BYTES;
-    const first = whole ? 0 : this.#chunkOf(offset);
-    const last = this.#chunkOf((whole ? this.key.size : end) - 1);
-    const fetches: Fetch[] = [];
-    for (let chunk = first; chunk <= last; ) {
-      const under = this.#inFlight?.get(chunk);
-      if (under !== undefined) {
-        fetches.push(under);
-        chunk = under.lastChunk + 1;
-      } else if (this.chunks.has(chunk)) {
-        chunk++;
-      } else {
-        const from = chunk;
-        while (chunk <= last && this.#inFlight?.has(chunk) !== true && !this.chunks.has(chunk)) chunk++;
-        if (this.#host.takes(this, this.end(chunk - 1) - this.start(from))) {
-          fetches.push(this.#begin(from, chunk - 1, source, demand));
-        } else if (demand) fetches.push(this.#beginAround(from, chunk - 1, offset, end, source));
-      }
-    }
-    return fetches;
+  #fetches(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
+    this.#filling ??= new Filling(this, this.#host);
+    return this.#filling.fetches(offset, end, source, demand);
   }
 
-  /** A fetch of whole chunks, which are kept. */
-  #begin(firstChunk: number, lastChunk: number, source: ContentSource, demand: boolean): Fetch {
-    const fetch = this.#fetch(firstChunk, lastChunk, this.start(firstChunk), this.end(lastChunk), source, demand);
-    this.#inFlight ??= new Map();
-    for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
-    fetch.kept = this.#finish(fetch, source, true);
-    return fetch;
-  }
-
-  /**
-   * A fetch past the cache: of the chunks only the pages that were asked for. Whoever wants others of them would have to
-   * ask the source again all the same.
-   */
-  #beginAround(firstChunk: number, lastChunk: number, offset: number, end: number, source: ContentSource): Fetch {
-    const from = Math.max(this.start(firstChunk), Math.floor(offset / PAGE_BYTES) * PAGE_BYTES);
-    const to = Math.min(this.end(lastChunk), Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
-    const fetch = this.#fetch(firstChunk, lastChunk, from, to, source, true);
-    fetch.kept = this.#finish(fetch, source, false);
-    return fetch;
-  }
-
-  #fetch(
-    firstChunk: number,
-    lastChunk: number,
-    offset: number,
-    end: number,
-    source: ContentSource,
-    demand: boolean,
-  ): Fetch {
-    const length = end - offset;
-    const buffer = this.#host.buffers.take(length);
-    const arrived = arrive(source, buffer.bytes, length, offset).then((count) => {
-      if (demand && !failed(count)) this.#host.miss(count);
-      return count;
-    });
-    return new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
-  }
-
-  /** What happens to a fetch after its readers have their bytes. Never rejects. */
-  async #finish(fetch: Fetch, source: ContentSource, keep: boolean): Promise<Outcome<number>> {
-    try {
-      const count = await fetch.arrived;
-      if (failed(count)) return count;
-      if (count < fetch.length) this.#changed();
-      else if (keep && (await this.#unchanged(source)) && (await this.#store(fetch))) return fetch.length;
-    } catch (error) {
-      this.#host.defect(error);
-    } finally {
-      for (let chunk = fetch.firstChunk; keep && chunk <= fetch.lastChunk; chunk++) this.#inFlight?.delete(chunk);
-      if (this.#inFlight?.size === 0) this.#inFlight = undefined;
-      fetch.buffer.release();
-      this.#host.released(this); // its readers may have gone long since
-    }
-    return 0;
-  }
-
-  async #unchanged(source: ContentSource): Promise<boolean> {
-    if (this.dropped || this.stale) return false;
-    const same = await source.unchanged();
-    if (!same) this.#changed();
-    return same && !this.dropped;
-  }
-
-  /** Writes it to the tier; false when it cannot be kept. */
-  async #store(fetch: Fetch): Promise<boolean> {
-    if (!this.#host.tier.reserve(fetch.length) && !(await this.#host.makeRoom(this, fetch.length))) return false;
-    this.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
-    const grows = !this.hasFile && fetch.length === this.key.size; // one write makes all of it
-    const fd = await this.#openOrCreate(grows ? 0 : this.key.size);
-    let stored = Math.min(fd, 0);
-    if (stored === 0 && !grows && !this.#host.tier.whole(fd, this.key.size)) {
-      stored = -Errno.EIO; // cut short by someone: this write would fill what is lost with zeros
-      this.broken();
-    }
-    const bytes = fetch.buffer.bytes.subarray(0, fetch.length);
-    if (stored === 0) {
-      stored = await this.#host.tier.write(fd, bytes, fetch.offset);
-      if (stored < 0 && grows) await this.#host.tier.extend(fd, this.key.size); // as the next write must find it
-    }
-    this.uses--;
-    if (this.dropped) {
-      this.bytes += fetch.length; // in its file, which goes with its holders
-      this.#host.abandoned(this, fetch.length);
-      return false;
-    }
-    if (stored < 0) {
-      this.#host.tier.free(fetch.length);
-      return false;
-    }
-    for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) {
-      const from = this.start(chunk) - fetch.offset;
-      this.chunks.put(chunk, checksum(bytes.subarray(from, this.end(chunk) - fetch.offset)));
-    }
-    this.bytes += fetch.length;
-    this.#host.kept(this, fetch.length);
-    this.synced = false;
-    this.#host.written(this);
-    return true;
+  /** Nothing is on its way any more. */
+  filled(): void {
+    this.#filling = undefined;
   }
 
   // --- the tier's file -------------------------------------------------------------------------------------------------
@@ -431,7 +313,7 @@ export class CacheObject implements CachedContent {
     return this.fd;
   }
 
-  async #openOrCreate(size: number): Promise<number> {
+  async openOrCreate(size: number): Promise<number> {
     if (this.hasFile) return this.open();
     this.#creating ??= this.#host.tier.create(this.id, size).then((fd) => {
       this.#creating = undefined;
@@ -489,7 +371,7 @@ export class CacheObject implements CachedContent {
   }
 
   /** The source has other content now: what this object holds is right for its version, but no more can be had. */
-  #changed(): void {
+  changed(): void {
     if (!this.stale) this.#giveUp();
   }
 

@@ -1,0 +1,163 @@
+/**
+ * What is on its way to an object from the source: one fetch a run of chunks, joined by whoever needs one of them.
+ *
+ *   arrived: its readers have their bytes -> is the source unchanged? -> written to the tier's file -> present
+ */
+import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import type { ContentSource } from './cache.ts';
+import { checksum } from './chunks.ts';
+import { arrive, Fetch, PAGE_BYTES } from './fetch.ts';
+import type { CacheObject } from './object.ts';
+import type { ObjectHost } from './object-host.ts';
+
+/** A file up to this size is fetched whole at its first miss: a trip costs more than its bytes. */
+const WHOLE_FILE_BYTES = 1024 * 1024;
+
+export class Filling {
+  readonly #object: CacheObject;
+  readonly #host: ObjectHost;
+  /** By chunk. */
+  readonly #inFlight = new Map<number, Fetch>();
+
+  constructor(object: CacheObject, host: ObjectHost) {
+    this.#object = object;
+    this.#host = host;
+  }
+
+  /** Chunks are on their way. */
+  get busy(): boolean {
+    return this.#inFlight.size > 0;
+  }
+
+  /**
+   * The fetches under way or begun now that bring what is missing of a range. `demand`: a reader waits for it. Else what
+   * would not be kept is not fetched.
+   */
+  fetches(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
+    const object = this.#object;
+    const whole = object.key.size <= WHOLE_FILE_BYTES;
+    const first = whole ? 0 : object.chunkOf(offset);
+    const last = object.chunkOf((whole ? object.key.size : end) - 1);
+    const fetches: Fetch[] = [];
+    for (let chunk = first; chunk <= last; ) {
+      const under = this.#inFlight.get(chunk);
+      if (under !== undefined) {
+        fetches.push(under);
+        chunk = under.lastChunk + 1;
+      } else if (object.chunks.has(chunk)) {
+        chunk++;
+      } else {
+        const from = chunk;
+        while (chunk <= last && !this.#inFlight.has(chunk) && !object.chunks.has(chunk)) chunk++;
+        if (this.#host.takes(object, object.end(chunk - 1) - object.start(from))) {
+          fetches.push(this.#begin(from, chunk - 1, source, demand));
+        } else if (demand) fetches.push(this.#beginAround(from, chunk - 1, offset, end, source));
+      }
+    }
+    return fetches;
+  }
+
+  /** A fetch of whole chunks, which are kept. */
+  #begin(firstChunk: number, lastChunk: number, source: ContentSource, demand: boolean): Fetch {
+    const object = this.#object;
+    const fetch = this.#fetch(firstChunk, lastChunk, object.start(firstChunk), object.end(lastChunk), source, demand);
+    for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
+    fetch.kept = this.#finish(fetch, source, true);
+    return fetch;
+  }
+
+  /**
+   * A fetch past the cache: of the chunks only the pages that were asked for. Whoever wants others of them would have to
+   * ask the source again all the same.
+   */
+  #beginAround(firstChunk: number, lastChunk: number, offset: number, end: number, source: ContentSource): Fetch {
+    const object = this.#object;
+    const from = Math.max(object.start(firstChunk), Math.floor(offset / PAGE_BYTES) * PAGE_BYTES);
+    const to = Math.min(object.end(lastChunk), Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
+    const fetch = this.#fetch(firstChunk, lastChunk, from, to, source, true);
+    fetch.kept = this.#finish(fetch, source, false);
+    return fetch;
+  }
+
+  #fetch(
+    firstChunk: number,
+    lastChunk: number,
+    offset: number,
+    end: number,
+    source: ContentSource,
+    demand: boolean,
+  ): Fetch {
+    const length = end - offset;
+    const buffer = this.#host.buffers.take(length);
+    const arrived = arrive(source, buffer.bytes, length, offset).then((count) => {
+      if (demand && !failed(count)) this.#host.miss(count);
+      return count;
+    });
+    return new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
+  }
+
+  /** What happens to a fetch after its readers have their bytes. Never rejects. */
+  async #finish(fetch: Fetch, source: ContentSource, keep: boolean): Promise<Outcome<number>> {
+    const object = this.#object;
+    try {
+      const count = await fetch.arrived;
+      if (failed(count)) return count;
+      if (count < fetch.length) object.changed();
+      else if (keep && (await this.#unchanged(source)) && (await this.#store(fetch))) return fetch.length;
+    } catch (error) {
+      this.#host.defect(error);
+    } finally {
+      for (let chunk = fetch.firstChunk; keep && chunk <= fetch.lastChunk; chunk++) this.#inFlight.delete(chunk);
+      if (keep && this.#inFlight.size === 0) object.filled();
+      fetch.buffer.release();
+      this.#host.released(object); // its readers may have gone long since
+    }
+    return 0;
+  }
+
+  async #unchanged(source: ContentSource): Promise<boolean> {
+    const object = this.#object;
+    if (object.dropped || object.stale) return false;
+    const same = await source.unchanged();
+    if (!same) object.changed();
+    return same && !object.dropped;
+  }
+
+  /** Writes it to the tier; false when it cannot be kept. */
+  async #store(fetch: Fetch): Promise<boolean> {
+    const object = this.#object;
+    if (!this.#host.tier.reserve(fetch.length) && !(await this.#host.makeRoom(object, fetch.length))) return false;
+    object.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
+    const grows = !object.hasFile && fetch.length === object.key.size; // one write makes all of it
+    const fd = await object.openOrCreate(grows ? 0 : object.key.size);
+    let stored = Math.min(fd, 0);
+    if (stored === 0 && !grows && !this.#host.tier.whole(fd, object.key.size)) {
+      stored = -Errno.EIO; // cut short by someone: this write would fill what is lost with zeros
+      object.broken();
+    }
+    const bytes = fetch.buffer.bytes.subarray(0, fetch.length);
+    if (stored === 0) {
+      stored = await this.#host.tier.write(fd, bytes, fetch.offset);
+      if (stored < 0 && grows) await this.#host.tier.extend(fd, object.key.size); // as the next write must find it
+    }
+    object.uses--;
+    if (object.dropped) {
+      object.bytes += fetch.length; // in its file, which goes with its holders
+      this.#host.abandoned(object, fetch.length);
+      return false;
+    }
+    if (stored < 0) {
+      this.#host.tier.free(fetch.length);
+      return false;
+    }
+    for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) {
+      const from = object.start(chunk) - fetch.offset;
+      object.chunks.put(chunk, checksum(bytes.subarray(from, object.end(chunk) - fetch.offset)));
+    }
+    object.bytes += fetch.length;
+    this.#host.kept(object, fetch.length);
+    object.synced = false;
+    this.#host.written(object);
+    return true;
+  }
+}
