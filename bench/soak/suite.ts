@@ -230,7 +230,8 @@ function judge({ name, samples }: Soaked, warmSeconds: number): Judged {
       `${slope} +- ${((2 * trend.error * 600) / scale).toFixed(2)}`,
     ];
   });
-  const perTenMinutes = ((trends.residentBytes?.perSecond ?? 0) * 600) / MIB;
+  const { perSecond, error } = trends.residentBytes ?? { perSecond: 0, error: 0 };
+  const inTenMinutes = (slope: number): number => (slope * 600) / MIB;
   return {
     name,
     rows,
@@ -238,7 +239,8 @@ function judge({ name, samples }: Soaked, warmSeconds: number): Judged {
     bounds: [
       {
         what: `${name}: resident memory in ten minutes`,
-        value: measured ? perTenMinutes : undefined,
+        value: measured ? inTenMinutes(perSecond) : undefined,
+        between: [inTenMinutes(perSecond - 2 * error), inTenMinutes(perSecond + 2 * error)],
         atMost: SLOPE_MOST,
         unit: 'MiB',
       },

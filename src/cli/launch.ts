@@ -16,7 +16,7 @@ const LIMIT_MS = 9_000;
 /** Threads for calls that may wait for the source: it answers as many at once. */
 const POOL_THREADS = '64';
 /** For glibc (mallopt(3)): larger pieces get mappings of their own; more than that free at the heap's end is given back. */
-const MAPPED_FROM_BYTES = String(256 * 1024);
+const MAPPED_FROM_BYTES = String(64 * 1024);
 const TRIMMED_FROM_BYTES = String(2 * 1024 ** 2);
 
 interface Command {

@@ -186,10 +186,9 @@ export class Session implements Transport, ConnectionEvents {
         if (this.#waiter.ready()) return true;
       } while (performance.now() < untilMs);
     }
-    if (this.#waiter.wait(SHORT_WAIT_MS) !== 'device') {
-      polling.lost();
-      return false;
-    }
+    const wakened = this.#waiter.wait(SHORT_WAIT_MS);
+    if (wakened === 'neither') polling.lost(); // a timer of ours tells nothing of the clients
+    if (wakened !== 'device') return false;
     polling.slept(performance.now() - emptyMs);
     return true;
   }
