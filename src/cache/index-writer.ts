@@ -311,8 +311,10 @@ export class IndexWriter implements ObjectIndex {
     this.#loaded.resolve();
     clearTimeout(this.#flushTimer);
     clearInterval(this.#syncTimer);
+    const beganMs = performance.now();
     if (this.#unsynced.size > 0 && (await this.#syncAll())) {
       for (const object of this.#unsynced) {
+        if (object.writtenAtMs >= beganMs) continue; // a fetch that was under way: it may have been written too late
         object.synced = true;
         this.#dirty.add(object);
       }

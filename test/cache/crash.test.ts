@@ -6,8 +6,19 @@ import * as path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type Cache, type CacheOptions, openCache } from '../../src/cache/index.ts';
+import { readIndex } from '../../src/cache/index-reader.ts';
+import * as sys from '../../src/sys/libc.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
-import { CHUNK, fill, objectFiles, pause, readRange, TrueSource, temporaryDirectory } from './support.ts';
+import {
+  CHUNK,
+  fill,
+  objectFiles,
+  pause,
+  readRange,
+  TrueSource,
+  temporaryDirectory,
+  untilComplete,
+} from './support.ts';
 
 function open(directory: string, options: Partial<CacheOptions> = {}): Promise<Cache> {
   return openCache({
@@ -84,6 +95,33 @@ test('after another boot only what was synced counts', async () => {
   assert.ok(fourth.has(keys[1]!), 'a process that ends loses nothing');
   await fourth.shutdown();
   await second.shutdown();
+});
+
+// S9.4
+test('what is written while everything is synced at the end is not called synced', async (t) => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  await fill(cache, keys[0]!);
+  const late = cache.acquire(keys[1]!)!;
+  const source = new TrueSource(keys[1]!);
+  const gate = Promise.withResolvers<void>();
+  source.gate = gate.promise;
+  const reading = readRange(late, source, 0, keys[1]!.size);
+  t.mock.method(sys.syncfs, 'later', async () => {
+    gate.resolve();
+    await reading;
+    await untilComplete(late);
+    return 0;
+  });
+  await cache.shutdown();
+  const { rows } = readIndex(indexOf(directory));
+  assert.deepEqual(
+    rows.map(({ file, synced }) => [file, synced]),
+    [
+      [keys[0]!.file, 1],
+      [keys[1]!.file, 0],
+    ],
+  );
 });
 
 // S9.4

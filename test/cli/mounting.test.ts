@@ -177,6 +177,7 @@ mounting('a mount whose daemon was killed is shown as that, and umount takes it 
   await run('rm', ['-f', log]);
 });
 
+// S9.7
 mounting('a mount whose daemon was killed makes way for a new one, though it is in use', async ({ mountpoint }) => {
   const user = launch('sleep', ['60'], { cwd: mountpoint });
   const { pid, log } = await statusOf(mountpoint);

@@ -32,6 +32,7 @@ export class LoopDisk {
     truncateSync(this.#image, sizeBytes);
     execFileSync(MKFS, ['-q', '-F', this.#image]);
     this.#mount();
+    process.on('exit', () => this.remove());
   }
 
   #mount(): void {

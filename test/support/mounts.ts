@@ -24,7 +24,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Finished, type RunOptions, run } from './run.ts';
+import { type Finished, launch, type RunOptions, run } from './run.ts';
 import { abortConnection, detach, mountedAt } from './watchdog.ts';
 
 /** The command under test; another one (an installed package) by MLO_TEST_COMMAND. */
@@ -35,9 +35,12 @@ export const ORDINARY_USER = 65534;
 export const isRoot = process.getuid?.() === 0;
 
 const MARK = 'MLO_TEST_MOUNT';
-const MOUNT_SECONDS = 20;
-const UNMOUNT_SECONDS = 20;
-const GONE_SECONDS = 10;
+const MOUNT_SECONDS = 30;
+const IN_FRONT_SECONDS = 60;
+/** On a machine so busy that mounts do not come to their end in time. */
+const ALWAYS_IN_FRONT = process.env.MLO_TEST_IN_FRONT === '1';
+const UNMOUNT_SECONDS = 60;
+const GONE_SECONDS = 30;
 
 /** Why real mounts cannot be tested here, or false: the `skip` of a test. */
 export const noMounts: string | false = !existsSync(command)
@@ -65,6 +68,10 @@ export interface MountRequest {
   options?: readonly string[];
   /** The uid (and gid) that mounts. */
   user?: number;
+  /** Words of /bin/sh that run the command given after them in surroundings of their own; see memory-limit.ts. */
+  within?: readonly string[];
+  /** With -f: its command is the daemon, which has all the time it needs. */
+  inFront?: boolean;
 }
 
 export interface Mounted {
@@ -106,7 +113,9 @@ export async function mountOverlay(request: MountRequest): Promise<Mounted> {
   for (const before of mounted) if (before.mountpoint === mountpoint) mounted.delete(before); // dead, and mounted over
   mounted.add(live);
   const words = ['mount', request.source, mountpoint, ...(request.options ?? [])];
-  const result = await live.command(words, MOUNT_SECONDS);
+  const [program, ...rest] = request.within ? ['/bin/sh', ...request.within, command] : [command];
+  if (request.inFront ?? ALWAYS_IN_FRONT) return live.mountInFront(program!, [...rest, ...words, '-f']);
+  const result = await run(program!, [...rest, ...words], live.runOptions(MOUNT_SECONDS));
   if (result.status !== 0 || !mountedAt(mountpoint)) {
     live.tearDown();
     mounted.delete(live);
@@ -142,9 +151,31 @@ class LiveMount implements Mounted {
   }
 
   command(words: readonly string[], seconds: number): Promise<Finished> {
-    const options: RunOptions = { seconds, env: this.environment };
-    if (this.#user !== undefined) options.user = this.#user;
-    return run(command, words, options);
+    return run(command, words, this.runOptions(seconds));
+  }
+
+  runOptions(seconds: number): RunOptions {
+    return { seconds, env: this.environment, ...(this.#user !== undefined && { user: this.#user }) };
+  }
+
+  async mountInFront(program: string, words: readonly string[]): Promise<Mounted> {
+    const child = launch(program, words, this.runOptions(IN_FRONT_SECONDS));
+    let said = '';
+    child.stdout?.resume();
+    child.stderr?.on('data', (text) => {
+      said += text;
+    });
+    for (const deadline = Date.now() + IN_FRONT_SECONDS * 1000; Date.now() < deadline; await sleep(100)) {
+      if (child.exitCode !== null || child.signalCode !== null) break;
+      if (this.daemons().length === 0 || mountedAt(this.mountpoint) === undefined) continue;
+      const { status } = await run('stat', ['-f', this.mountpoint], { seconds: 5 });
+      if (status === 0) return this;
+    }
+    this.tearDown();
+    mounted.delete(this);
+    assert.fail(
+      `${words.join(' ')}: ${child.exitCode === null ? 'does not mount' : `status ${child.exitCode}`}\n${said}`,
+    );
   }
 
   pids(): number[] {

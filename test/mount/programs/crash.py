@@ -33,6 +33,7 @@ import files
 import records
 
 STILL_SMALL, STILL_LARGE, MOVING, WRITERS, KEPT = 40, 6, 16, 2, 8
+PAUSE_S = 0.003  # the daemon is to have a processor too
 ENDED = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO)
 context = multiprocessing.get_context('fork')
 
@@ -116,6 +117,7 @@ class Worker:
             while True:
                 self.step()
                 self.steps += 1
+                time.sleep(PAUSE_S)
         except OSError as error:
             where = traceback.extract_tb(error.__traceback__)[-1].line
             self.tally.say('ended' if error.errno in ENDED else 'wrong', f'{type(self).__name__}: {error} ({where})')
@@ -417,15 +419,15 @@ class Program:
         return json.loads(slurp(os.path.join(self.options.mount, '.mlo/stats')))
 
     def compare(self, paths, wrong, methods):
-        tasks = [(self.options.mount, self.options.source, paths[part::3], methods) for part in range(3)]
-        with context.Pool(3) as pool:
+        tasks = [(self.options.mount, self.options.source, paths[part::2], methods) for part in range(2)]
+        with context.Pool(2) as pool:
             results = pool.map(compare_some, tasks)
         for _, found in results:
             wrong += found
         return sum(total for total, _ in results)
 
     def load(self):
-        kinds = [StillReader, StillReader, Mapper, Follower, Changer] + [Writer] * WRITERS
+        kinds = [StillReader, Mapper, Follower, Changer] + [Writer] * WRITERS
         self.workers = [kind(self.options, number, random.Random(self.dice.random())) for number, kind in enumerate(kinds)]
         for worker in self.workers:
             worker.start()
