@@ -171,7 +171,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   async resize(_tier: string, sizeBytes: number): Promise<void> {
-    this.tier.resize(sizeBytes);
+    this.tier.setSize(sizeBytes);
     await this.#room.shrink();
   }
 

@@ -71,7 +71,7 @@ export class Tier {
   }
 
   /** Below what is in use nothing new is taken. */
-  resize(sizeBytes: number): void {
+  setSize(sizeBytes: number): void {
     this.#sizeBytes = this.#blocks(sizeBytes);
     this.#allowSize();
   }
