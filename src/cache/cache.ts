@@ -4,6 +4,7 @@
  *
  * Knows no store and no FUSE: bytes come from a `ContentSource` the caller passes in, versions are opaque strings.
  */
+import type { Carrier } from '../sys/carrier.ts';
 import type { Outcome } from '../sys/errno.ts';
 import type { Refusals } from './eviction/room.ts';
 import type { ScrubSnapshot } from './scrub.ts';
@@ -59,6 +60,8 @@ export interface CachedContent {
    * returns the count (short only at the end). -EAGAIN: use `read`.
    */
   readNow(into: Uint8Array, length: number, offset: number): number;
+  /** As `readNow`, but `carrier` takes the bytes from the tier's file itself. */
+  carryNow(carrier: Carrier, length: number, offset: number): number;
   /** The bytes from the tier through the pool, or from `source` (and kept, when there is room). Concurrent misses of the same chunks are one fetch. */
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
   /**

@@ -11,6 +11,7 @@
  *
  * INVARIANT: a chunk is present only after its bytes are in the tier's file. An exposed object is never written again.
  */
+import type { Carrier } from '../sys/carrier.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_RDONLY } from '../sys/open-flags.ts';
@@ -153,6 +154,19 @@ export class CacheObject implements CachedContent {
     if (!trusted && !this.checks.here(into, first, last)) return -Errno.EAGAIN;
     this.#host.hit(count);
     return count;
+  }
+
+  carryNow(carrier: Carrier, length: number, offset: number): number {
+    const end = Math.min(offset + length, this.key.size);
+    if (offset >= end) return 0;
+    const first = this.#chunkOf(offset);
+    const last = this.#chunkOf(end - 1);
+    if (!this.chunks.covers(first, last) || !this.chunks.trusts(first, last)) return -Errno.EAGAIN; // `readNow` may check
+    const fd = this.open();
+    if (fd < 0 || !this.#host.tier.residency.covers(fd, offset, end - offset)) return -Errno.EAGAIN;
+    if (!carrier.take(fd, offset, end - offset, length)) return -Errno.EAGAIN;
+    this.#host.hit(end - offset);
+    return end - offset;
   }
 
   async read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>> {
@@ -347,14 +361,18 @@ export class CacheObject implements CachedContent {
   async #store(fetch: Fetch): Promise<boolean> {
     if (!this.#host.tier.reserve(fetch.length) && !(await this.#host.makeRoom(this, fetch.length))) return false;
     this.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
-    const fd = await this.#openOrCreate();
+    const grows = !this.hasFile && fetch.length === this.key.size; // one write makes all of it
+    const fd = await this.#openOrCreate(grows ? 0 : this.key.size);
     let stored = Math.min(fd, 0);
-    if (stored === 0 && !this.#host.tier.whole(fd, this.key.size)) {
+    if (stored === 0 && !grows && !this.#host.tier.whole(fd, this.key.size)) {
       stored = -Errno.EIO; // cut short by someone: this write would fill what is lost with zeros
       this.broken();
     }
     const bytes = fetch.buffer.bytes.subarray(0, fetch.length);
-    if (stored === 0) stored = await this.#host.tier.write(fd, bytes, fetch.offset);
+    if (stored === 0) {
+      stored = await this.#host.tier.write(fd, bytes, fetch.offset);
+      if (stored < 0 && grows) await this.#host.tier.resize(fd, this.key.size); // as the next write must find it
+    }
     this.uses--;
     if (this.dropped) {
       this.bytes += fetch.length; // in its file, which goes with its holders
@@ -390,9 +408,9 @@ export class CacheObject implements CachedContent {
     return this.fd;
   }
 
-  async #openOrCreate(): Promise<number> {
+  async #openOrCreate(size: number): Promise<number> {
     if (this.hasFile) return this.open();
-    this.#creating ??= this.#host.tier.create(this.id, this.key.size).then((fd) => {
+    this.#creating ??= this.#host.tier.create(this.id, size).then((fd) => {
       this.#creating = undefined;
       this.fd = fd;
       this.hasFile = fd >= 0;

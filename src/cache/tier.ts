@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import { Errno, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_CREAT, O_DIRECT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
+import { Residency } from '../sys/residency.ts';
 import type { Log } from '../telemetry/log.ts';
 import { diskRemedies, type Remedies, TierHealth } from './tier-health.ts';
 
@@ -46,6 +47,7 @@ export class Tier {
   readonly #health: TierHealth;
   /** The file system answers RWF_NOWAIT; where it does not (tmpfs), a plain read does not wait either. */
   nowait = true;
+  readonly residency: Residency = new Residency();
   #usedBytes = 0;
   #freeBytes = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -139,7 +141,7 @@ export class Tier {
     return objectPath(this.directory, id);
   }
 
-  /** Creates an object's file; a descriptor or a negated errno. */
+  /** Creates an object's file of a size; a descriptor or a negated errno. */
   async create(id: number, size: number): Promise<number> {
     const file = this.path(id);
     const name = sys.cstring(file);
@@ -154,11 +156,17 @@ export class Tier {
       fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     }
     if (fd < 0) return this.failed(fd, 'create');
-    const sized = await sys.ftruncate.later(fd, size);
+    const sized = size === 0 ? 0 : await this.resize(fd, size);
     if (sized === 0) return fd;
     sys.close.now(fd);
     await this.remove(id); // left there it would take space, and the next try for it would meet EEXIST
-    return this.failed(sized, 'truncate');
+    return sized;
+  }
+
+  /** 0 or a negated errno, which has been taken note of. */
+  async resize(fd: number, size: number): Promise<number> {
+    const sized = await sys.ftruncate.later(fd, size);
+    return sized === 0 ? 0 : this.failed(sized, 'truncate');
   }
 
   /** Opens an object's file when it is there and as long as it must be; else a negated errno. */

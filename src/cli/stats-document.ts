@@ -57,6 +57,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
       count: n('reads'),
       bytes: n('readBytes'),
       errors: n('readErrors'),
+      carried: n('readsCarried'),
       fromCache: access ? { count: access.served.cacheCount, bytes: access.served.cacheBytes } : null,
       fromStore: access ? { count: access.served.storeCount, bytes: access.served.storeBytes } : null,
       waitSeconds: access ? access.times.table.sum(Opcode.READ) / 1000 : null,

@@ -8,6 +8,7 @@ import type { Log } from '../telemetry/log.ts';
 import { opcodeName } from './abi.ts';
 import { PAYLOAD } from './codec.ts';
 import type { Counters } from './counters.ts';
+import type { DevicePipe } from './device-pipe.ts';
 import type { Context, Operation } from './operation.ts';
 import type { ReplyBuffer } from './replies.ts';
 
@@ -16,6 +17,8 @@ export interface Transport {
   send(reply: ReplyBuffer, length: number): number;
   /** A reply of `headLength` bytes that ends with `bytes`. */
   sendWith(reply: ReplyBuffer, headLength: number, bytes: Uint8Array): number;
+  /** Where an operation may have its reply carried from a file; what is loaded is the reply to the request in hand. */
+  readonly pipe?: DevicePipe | undefined;
 }
 
 /** What must be known of a request to answer it. */
@@ -60,7 +63,7 @@ export class Answerer {
       this.fail(ticket, payload);
     } else if (payload <= operation.most(asked)) {
       reply.header(payload, 0, ticket.uniqueLow, ticket.uniqueHigh);
-      const sent = this.#transport.send(reply, PAYLOAD + payload);
+      const sent = this.#sendInHand(PAYLOAD + payload);
       if (sent < 0) this.#undelivered(ticket, outcome, sent);
     } else {
       this.#tooLong(ticket, payload);
@@ -83,12 +86,27 @@ export class Answerer {
     if (sent < 0) this.#undelivered(ticket, late, sent);
   }
 
+  /** A reply whose payload is behind its header, or in the pipe. */
+  #sendInHand(total: number): number {
+    const { pipe } = this.#transport;
+    const carried = pipe?.loaded ?? 0;
+    if (carried === 0) return this.#transport.send(this.#context.reply, total);
+    return carried === total ? pipe!.send() : -Errno.EIO; // other bytes than those it tells of: a defect
+  }
+
   fail(ticket: Ticket, failure: Failure): void {
     const { reply } = this.#context;
+    this.dropCarried();
     this.#counters.errors[ticket.opcode]!++;
     const valid = Number.isInteger(failure) && failure >= -LARGEST_ERRNO;
     reply.header(0, valid ? failure : -Errno.EIO, ticket.uniqueLow, ticket.uniqueHigh);
     if (this.#transport.send(reply, PAYLOAD) < 0) this.#counters.undeliverable++;
+  }
+
+  /** What was carried for a reply that is not sent now. */
+  dropCarried(): void {
+    const { pipe } = this.#transport;
+    if (pipe !== undefined && pipe.loaded > 0) pipe.discard();
   }
 
   defect(opcode: number, what: string, error?: unknown): void {

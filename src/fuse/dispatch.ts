@@ -8,6 +8,7 @@
  */
 
 import type { FileSystem } from '../overlay/filesystem.ts';
+import type { Carrier } from '../sys/carrier.ts';
 import { performance } from '../sys/clock.ts';
 import { Errno, type Failure, type Outcome } from '../sys/errno.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -47,7 +48,7 @@ export interface DispatcherOptions {
 
 const KEPT_DIRECTORY_REPLIES = 2;
 
-export class Dispatcher implements Context {
+export class Dispatcher implements Context, Carrier {
   readonly fileSystem: FileSystem;
   readonly reply: ReplyBuffer;
   readonly request: Request;
@@ -94,6 +95,17 @@ export class Dispatcher implements Context {
   /** Requests whose promise has not settled. */
   get pending(): number {
     return this.#late.size;
+  }
+
+  get carrier(): Carrier | undefined {
+    return this.#transport.pipe === undefined ? undefined : this;
+  }
+
+  /** Has the reply to the request in hand take its bytes from a file. */
+  take(fd: number, offset: number, length: number, asked: number): boolean {
+    const { reply, request } = this;
+    reply.header(length, 0, request.uniqueLow, request.uniqueHigh);
+    return this.#transport.pipe!.load(reply.address, PAYLOAD, fd, offset, length, asked);
   }
 
   takeDirectoryReply(): DirectoryReply {
@@ -187,6 +199,7 @@ export class Dispatcher implements Context {
 
   #later(ticket: Ticket, promise: Promise<Outcome<unknown>>): void {
     const { request } = this;
+    this.#answerer.dropCarried(); // only an answer at once may have its bytes there
     const { operation } = ticket;
     const interruptible = operation.interruptible(request); // while the request still has its frame
     let frame: Frame | undefined;

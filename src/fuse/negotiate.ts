@@ -75,11 +75,7 @@ const capabilities: readonly Capability[] = [
   { name: 'no-open-support', flag: InitFlag.NO_OPEN_SUPPORT, withoutOpen: true },
   { name: 'no-opendir-support', flag: InitFlag.NO_OPENDIR_SUPPORT, unwanted: immutableOnly },
   { name: 'export-support', flag: InitFlag.EXPORT_SUPPORT, unwanted: 'lookups of "." and ".." are not served' },
-  {
-    name: 'splice',
-    flag: InitFlag.SPLICE_READ | InitFlag.SPLICE_WRITE | InitFlag.SPLICE_MOVE,
-    unwanted: 'frames are read into memory',
-  },
+  { name: 'splice', flag: InitFlag.SPLICE_WRITE },
   { name: 'posix-locks', flag: InitFlag.POSIX_LOCKS, unwanted: localLocks },
   { name: 'flock-locks', flag: InitFlag.FLOCK_LOCKS, unwanted: localLocks },
   { name: 'over-io-uring', flag: InitFlag.OVER_IO_URING, unwanted: 'frames come from the device' },

@@ -7,32 +7,40 @@
  * takes no such lock and is wanted within an operation, before its reply.
  */
 import type { Kernel, NodeId } from '../overlay/filesystem.ts';
+import type { Carrier } from '../sys/carrier.ts';
 import { Errno, errnoName } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { IOC_BACKING_CLOSE, IOC_BACKING_OPEN, Notify } from './abi.ts';
 import { OutHeader, PAYLOAD } from './codec.ts';
 import type { Counters } from './counters.ts';
+import { DevicePipe } from './device-pipe.ts';
+import type { CapabilityName } from './negotiate.ts';
 import { BackingMap, NotifyInvalEntry, NotifyInvalInode, NotifyStore } from './structs.ts';
 
 /** Larger files gain little from coming with their OPEN: the trip saved is small beside the copy. */
 const PUSHED_MOST = 256 * 1024;
 
+const PUSH_HEAD = PAYLOAD + NotifyStore.size;
+
 /** An offset below zero: attributes only. */
 const ATTRIBUTES_ONLY = -1;
 
-export class Notifier implements Kernel {
+export class Notifier implements Kernel, Carrier {
   readonly #fd: number;
   readonly #log: Log;
   readonly #counters: Counters;
   readonly #attributes: Buffer = Buffer.alloc(PAYLOAD + NotifyInvalInode.size);
   readonly #attributesAddress: number = sys.addressOf(this.#attributes);
-  readonly #push: Buffer = Buffer.allocUnsafeSlow(PAYLOAD + NotifyStore.size + PUSHED_MOST);
+  readonly #push: Buffer = Buffer.allocUnsafeSlow(PUSH_HEAD + PUSHED_MOST);
   readonly #pushView: DataView = viewOf(this.#push);
   readonly #pushAddress: number = sys.addressOf(this.#push);
-  readonly pages: Uint8Array = this.#push.subarray(PAYLOAD + NotifyStore.size);
+  readonly pages: Uint8Array = this.#push.subarray(PUSH_HEAD);
   readonly #map: Buffer = Buffer.alloc(BackingMap.size);
   readonly #id: Buffer = Buffer.alloc(4);
+  /** Pages that a file's own are taken for. */
+  #pipe: DevicePipe | undefined;
+  #pushedNode: NodeId = 0;
   #passthrough = false;
   #directIoMappable = false;
   #stopped = false;
@@ -52,14 +60,16 @@ export class Notifier implements Kernel {
     return this.#directIoMappable;
   }
 
-  negotiated(passthrough: boolean, directIoMappable: boolean): void {
-    this.#passthrough = passthrough;
-    this.#directIoMappable = directIoMappable;
+  negotiated(on: ReadonlySet<CapabilityName>): void {
+    this.#passthrough = on.has('passthrough');
+    this.#directIoMappable = on.has('direct-io-allow-mmap');
+    if (on.has('splice')) this.#pipe = new DevicePipe(this.#fd, PUSHED_MOST);
   }
 
   /** Nothing more is sent. */
   stop(): void {
     this.#stopped = true;
+    this.#pipe?.discard();
   }
 
   registerBacking(fd: number): number {
@@ -79,16 +89,27 @@ export class Notifier implements Kernel {
 
   pushPages(node: NodeId, length: number): number {
     if (this.#stopped) return -Errno.ENODEV;
-    const view = this.#pushView;
-    const total = PAYLOAD + NotifyStore.size + length;
-    header(view, total, Notify.STORE);
-    NotifyStore.set.nodeid(view, PAYLOAD, node);
-    NotifyStore.set.offset(view, PAYLOAD, 0);
-    NotifyStore.set.size(view, PAYLOAD, length);
-    NotifyStore.set.padding(view, PAYLOAD, 0);
-    const result = sys.writeNow(this.#fd, this.#pushAddress, total);
+    const total = PUSH_HEAD + length;
+    let result: number;
+    if (this.#pipe?.loaded === total) result = this.#pipe.send();
+    else {
+      fillStore(this.#pushView, node, length);
+      result = sys.writeNow(this.#fd, this.#pushAddress, total);
+    }
     this.#sent(result);
     return Math.min(result, 0);
+  }
+
+  carrierOfPages(node: NodeId): Carrier | undefined {
+    if (this.#pipe === undefined) return undefined;
+    if (this.#pipe.loaded > 0) this.#pipe.discard();
+    this.#pushedNode = node;
+    return this;
+  }
+
+  take(fd: number, offset: number, length: number, asked: number): boolean {
+    fillStore(this.#pushView, this.#pushedNode, length);
+    return this.#pipe!.load(this.#pushAddress, PUSH_HEAD, fd, offset, length, asked);
   }
 
   invalidateAttributes(node: NodeId): void {
@@ -143,6 +164,15 @@ function header(view: DataView, length: number, code: number): void {
   OutHeader.set.len(view, 0, length);
   OutHeader.set.error(view, 0, code);
   OutHeader.set.unique(view, 0, 0);
+}
+
+/** The head of a message that fills a file's first pages. */
+function fillStore(view: DataView, node: NodeId, length: number): void {
+  header(view, PUSH_HEAD + length, Notify.STORE);
+  NotifyStore.set.nodeid(view, PAYLOAD, node);
+  NotifyStore.set.offset(view, PAYLOAD, 0);
+  NotifyStore.set.size(view, PAYLOAD, length);
+  NotifyStore.set.padding(view, PAYLOAD, 0);
 }
 
 function fillInvalInode(frame: Buffer, node: NodeId, offset: number, length: number): void {

@@ -1,5 +1,6 @@
 /** What the dispatcher needs to know of an opcode: how to call the file system for it, and how to answer. */
 import type { FileSystem, NodeId } from '../overlay/filesystem.ts';
+import type { Carrier } from '../sys/carrier.ts';
 import type { Failure, Outcome, Reply } from '../sys/errno.ts';
 import type { DirectoryReply } from './directory-reply.ts';
 import type { ReplyBuffer } from './replies.ts';
@@ -10,6 +11,8 @@ export interface Context {
   readonly reply: ReplyBuffer;
   /** Requests of SETXATTR have the longer fixed part. */
   setxattrExtended: boolean;
+  /** For replies that are answered at once. */
+  readonly carrier: Carrier | undefined;
   takeDirectoryReply(): DirectoryReply;
   giveDirectoryReply(directory: DirectoryReply): void;
 }

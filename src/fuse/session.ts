@@ -12,6 +12,7 @@ import type { FileSystem } from '../overlay/filesystem.ts';
 import { performance } from '../sys/clock.ts';
 import { Errno, errnoName } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
+import { O_NONBLOCK } from '../sys/open-flags.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
 import { KERNEL_MAJOR } from './abi.ts';
@@ -19,6 +20,7 @@ import type { Transport } from './answer.ts';
 import { BusyPolling } from './busy-polling.ts';
 import { BODY, PAYLOAD } from './codec.ts';
 import type { SessionSnapshot } from './counters.ts';
+import { DevicePipe } from './device-pipe.ts';
 import { type ConnectionEvents, Dispatcher } from './dispatch.ts';
 import { FramePool } from './frame-pool.ts';
 import { type Capabilities, maySetBacking, negotiate, pageSize, readInit, writeInit } from './negotiate.ts';
@@ -66,7 +68,6 @@ const FRAME_SLACK = 4096 + BODY + WriteIn.size;
 const LONGEST_TIMER_MS = 0x7fff_ffff;
 const F_GETFL = 3;
 const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 
 export class Session implements Transport, ConnectionEvents {
   /** Resolves when INIT was answered; rejects when the session ended before. */
@@ -81,6 +82,7 @@ export class Session implements Transport, ConnectionEvents {
   readonly #dispatcher: Dispatcher;
   readonly #notifier: Notifier;
   readonly #waiter: Waiter;
+  #pipe: DevicePipe | undefined;
   readonly #polling = new BusyPolling();
   readonly #started = Promise.withResolvers<Capabilities>();
   readonly #ended = Promise.withResolvers<SessionEnd>();
@@ -123,6 +125,7 @@ export class Session implements Transport, ConnectionEvents {
     clearInterval(this.#keepAlive);
     this.#notifier.stop();
     this.#dispatcher.stop();
+    this.#pipe?.discard();
     this.#started.reject(end.error ?? new Error(`the connection ended (${end.reason}) before INIT`));
     await this.#fileSystem.stop();
     return end;
@@ -208,6 +211,10 @@ export class Session implements Transport, ConnectionEvents {
     return sys.writePairNow(this.#fd, reply.address, headLength, sys.addressOf(bytes), bytes.byteLength);
   }
 
+  get pipe(): DevicePipe | undefined {
+    return this.#pipe;
+  }
+
   // --- ConnectionEvents ----------------------------------------------------------------------------------------------
 
   init(request: Request): void {
@@ -248,7 +255,8 @@ export class Session implements Transport, ConnectionEvents {
   #begin(agreed: Capabilities, page: number): void {
     const dispatcher = this.#dispatcher;
     this.#negotiated = true;
-    this.#notifier.negotiated(agreed.on.has('passthrough'), agreed.on.has('direct-io-allow-mmap'));
+    this.#notifier.negotiated(agreed.on);
+    if (agreed.on.has('splice')) this.#pipe = new DevicePipe(this.#fd, agreed.maxTransfer);
     dispatcher.setxattrExtended = agreed.on.has('setxattr-ext');
     try {
       this.#fileSystem.start(this.#notifier);

@@ -21,6 +21,8 @@ export class OverlayCounters {
   readBytes = 0;
   /** Reads answered at once, and those that had to wait for the pool. */
   readsInline = 0;
+  /** Of those answered at once: their bytes were carried from a file to the kernel past this process. */
+  readsCarried = 0;
   readsLate = 0;
   readErrors = 0;
   writes = 0;

@@ -11,6 +11,7 @@
 
 import type { Attributes } from '../store/attributes.ts';
 import type { AttributeChanges, StoreStatistics } from '../store/store.ts';
+import type { Carrier } from '../sys/carrier.ts';
 import type { Reply } from '../sys/errno.ts';
 
 export type NodeId = number;
@@ -117,7 +118,8 @@ export interface FileSystem {
   tmpfile(parent: NodeId, mode: number, umask: number, flags: number, caller: Caller): Reply<Created>;
   /**
    * Reads up to `size` bytes. Answered at once: the bytes are in `into` and the count is returned. Answered later:
-   * `into` was not touched and the bytes come with the promise.
+   * `into` was not touched and the bytes come with the promise. Of an answer at once `carrier`, where there is one, may have
+   * taken the bytes instead.
    */
   read(
     node: NodeId,
@@ -126,6 +128,7 @@ export interface FileSystem {
     size: number,
     into: Uint8Array,
     caller: Caller,
+    carrier?: Carrier,
   ): number | Promise<number | LateBytes>;
   /**
    * `data` stays valid until the reply has settled. Returns the count written. `clearSuidSgid`: the writer may not keep
@@ -189,6 +192,8 @@ export interface Kernel {
    * its pages locked, and this would wait for them, and the READ for this.
    */
   pushPages(node: NodeId, length: number): number;
+  /** What it takes goes instead of `pages` with the next `pushPages` of the node. */
+  carrierOfPages?(node: NodeId): Carrier | undefined;
   /** Drops the kernel's attributes of a node, not its pages. Safe inside an operation; in effect before its reply. */
   invalidateAttributes(node: NodeId): void;
   /** Drops cached pages too. Goes out beside the session, never inside an operation; ENOENT (not known) is no error. */

@@ -4,6 +4,7 @@
  */
 import type { HiddenSnapshot } from '../access/hidden.ts';
 import type { StoreStatistics } from '../store/store.ts';
+import type { Carrier } from '../sys/carrier.ts';
 import { Errno, type Outcome, type Reply } from '../sys/errno.ts';
 import type { MetadataStats } from '../telemetry/stats.ts';
 import * as attributes from './attributes.ts';
@@ -126,9 +127,10 @@ export class Overlay implements FileSystem {
     size: number,
     into: Uint8Array,
     caller: Caller,
+    carrier?: Carrier,
   ): number | Promise<number | LateBytes> {
-    if (handle === 0 && this.#core.withoutOpen) return this.#standing.read(node, offset, size, into, caller);
-    return read(this.#core, handle, offset, size, into, caller);
+    if (handle === 0 && this.#core.withoutOpen) return this.#standing.read(node, offset, size, into, caller, carrier);
+    return read(this.#core, handle, offset, size, into, caller, carrier);
   }
 
   write(

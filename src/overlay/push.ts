@@ -5,12 +5,12 @@
  *
  * Bytes nobody reads are wasted. So some opens are always left alone, and what their readers read decides for the others.
  */
-import { From } from '../access/observer.ts';
 import { failed } from '../sys/errno.ts';
 import { O_ACCMODE, O_DIRECT } from '../sys/open-flags.ts';
 import type { Core } from './core.ts';
 import type { Caller, Opened } from './filesystem.ts';
 import type { FileHandle } from './handles.ts';
+import { readInMemory, servedFrom } from './read.ts';
 
 /** One open in so many is left alone to learn from. */
 const LEFT_ALONE_EACH = 32;
@@ -57,13 +57,11 @@ export class PagePusher {
   }
 
   #push(handle: FileHandle, opened: Opened, caller: Caller): void {
-    const { kernel, store, counters, observer } = this.#core;
+    const { kernel, counters, observer } = this.#core;
     const { inode } = handle;
     const { size } = inode.attributes;
-    const { content, source } = inode;
-    let count = -1;
-    if (content !== undefined) count = content.readNow(kernel.pages, size, 0);
-    else if (source.file !== undefined) count = store.readNow(source.file, kernel.pages, size, 0);
+    const carrier = kernel.carrierOfPages?.(inode.nodeId);
+    const count = readInMemory(this.#core, handle, kernel.pages, size, 0, carrier);
     if (count !== size || failed(kernel.pushPages(inode.nodeId, size))) return; // it will ask by READ
     opened.keepCache = true;
     counters.opensPushed++;
@@ -72,7 +70,7 @@ export class PagePusher {
     counters.readBytes += size;
     const { pid, askedMs } = caller;
     observer?.reading(handle, pid, 0, size, askedMs);
-    observer?.read(handle, pid, 0, size, content === undefined ? From.STORE : From.TIER, askedMs);
+    observer?.read(handle, pid, 0, size, servedFrom(handle), askedMs);
   }
 
   /** A handle that was left alone to learn from was closed, having read up to `end`. */

@@ -5,6 +5,7 @@
 import { Group } from '../access/hidden.ts';
 import { From } from '../access/observer.ts';
 import type { StoreFile } from '../store/store.ts';
+import { CARRIED_LEAST_BYTES, type Carrier } from '../sys/carrier.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Caller, HandleId, LateBytes } from './filesystem.ts';
@@ -21,18 +22,14 @@ export function read(
   size: number,
   into: Uint8Array,
   caller: Caller,
+  carrier?: Carrier,
 ): number | Promise<number | LateBytes> {
   const handle = core.files.get(id);
   if (handle === undefined) return -Errno.EBADF;
   core.counters.reads++;
   const { observer } = core;
-  const { inode } = handle;
   observer?.reading(handle, caller.pid, offset, size, caller.askedMs);
-  const content = handle.file === undefined ? inode.content : undefined;
-  const file = handle.file ?? inode.source.file;
-  let count = -Errno.EAGAIN;
-  if (content !== undefined) count = content.readNow(into, size, offset);
-  else if (file !== undefined) count = core.store.readNow(file, into, size, offset);
+  const count = readInMemory(core, handle, into, size, offset, carrier);
   if (count !== -Errno.EAGAIN) {
     if (count >= 0) {
       if (offset + count > handle.readTo) handle.readTo = offset + count;
@@ -40,10 +37,44 @@ export function read(
       core.counters.readBytes += count;
     } else core.counters.readErrors++;
     if (handle.hiddenBy !== Group.NONE) core.sampling.served(handle, count, caller.askedMs);
-    observer?.read(handle, caller.pid, offset, count, content === undefined ? From.STORE : From.TIER, caller.askedMs);
+    observer?.read(handle, caller.pid, offset, count, servedFrom(handle), caller.askedMs);
     return count;
   }
   return readLater(core, handle, offset, size, caller);
+}
+
+/**
+ * What is in memory, at once: carried past this process where that can be, else copied to `into`. The count, or -EAGAIN;
+ * `into` may then be scribbled on.
+ */
+export function readInMemory(
+  core: Core,
+  handle: FileHandle,
+  into: Uint8Array,
+  size: number,
+  offset: number,
+  carrier: Carrier | undefined,
+): number {
+  const { store, counters } = core;
+  const { content, source, attributes } = handle.inode;
+  const cached = handle.file === undefined ? content : undefined;
+  const file = handle.file ?? source.file;
+  if (carrier !== undefined && size >= CARRIED_LEAST_BYTES) {
+    let carried = -Errno.EAGAIN;
+    if (cached !== undefined) carried = cached.carryNow(carrier, size, offset);
+    else if (file !== undefined) carried = store.carryNow(file, carrier, size, offset, attributes.size);
+    if (carried >= 0) {
+      counters.readsCarried++;
+      return carried;
+    }
+  }
+  if (cached !== undefined) return cached.readNow(into, size, offset);
+  return file === undefined ? -Errno.EAGAIN : store.readNow(file, into, size, offset);
+}
+
+/** Where the bytes of an answer at once were. */
+export function servedFrom({ file, inode }: FileHandle): From {
+  return file === undefined && inode.content !== undefined ? From.TIER : From.STORE;
 }
 
 export async function readLater(

@@ -5,6 +5,7 @@
  * and sends READs that name no handle; there is no passthrough. Each inode that is read has a standing handle instead,
  * opened at its first READ as an OPEN would, and released when the kernel forgets the inode or others need the room.
  */
+import type { Carrier } from '../sys/carrier.ts';
 import { andThen, Errno, failed } from '../sys/errno.ts';
 import { O_RDONLY } from '../sys/open-flags.ts';
 import type { Core } from './core.ts';
@@ -33,17 +34,18 @@ export class StandingHandles {
     size: number,
     into: Uint8Array,
     caller: Caller,
+    carrier?: Carrier,
   ): number | Promise<number | LateBytes> {
     const core = this.#core;
     const inode = core.inode(node);
     if (inode === undefined) return -Errno.ESTALE;
     if (inode.standing !== 0) {
       this.#use(inode);
-      return read(core, inode.standing, offset, size, into, caller);
+      return read(core, inode.standing, offset, size, into, caller, carrier);
     }
     const opened = andThen(openForReading(core, inode, O_RDONLY), ({ handle }) => this.#stand(inode, handle));
     if (opened instanceof Promise) return this.#readOpened(opened, offset, size, { ...caller });
-    return failed(opened) ? opened : read(core, (opened as FileHandle).id, offset, size, into, caller);
+    return failed(opened) ? opened : read(core, (opened as FileHandle).id, offset, size, into, caller, carrier);
   }
 
   async #readOpened(

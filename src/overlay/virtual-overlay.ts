@@ -3,6 +3,7 @@
  * the root that leads to them. There everything can be read and nothing changed (EROFS).
  */
 import type { StoreStatistics } from '../store/store.ts';
+import type { Carrier } from '../sys/carrier.ts';
 import { Errno, failed, type Outcome, type Reply } from '../sys/errno.ts';
 import { mayWrite } from '../sys/open-flags.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -172,8 +173,9 @@ export class VirtualOverlay implements FileSystem {
     size: number,
     into: Uint8Array,
     caller: Caller,
+    carrier?: Carrier,
   ): number | Promise<number | LateBytes> {
-    if (!isVirtual(node)) return this.#inner.read(node, handle, offset, size, into, caller);
+    if (!isVirtual(node)) return this.#inner.read(node, handle, offset, size, into, caller, carrier);
     const bytes = this.#files.bytes(node);
     if (failed(bytes)) return bytes;
     const wanted = (bytes as Buffer).subarray(offset, offset + size);

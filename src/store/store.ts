@@ -5,6 +5,7 @@
  * Every call answers at once or with a promise, as the store's speed allows (`Reply`); failures are negated errnos.
  * Names are single path components as byte strings (latin1: one character a byte), never empty, ".", ".." or with "/" or NUL.
  */
+import type { Carrier } from '../sys/carrier.ts';
 import type { Outcome, Reply } from '../sys/errno.ts';
 import type { Attributes } from './attributes.ts';
 
@@ -216,6 +217,11 @@ export interface Store {
    * file; else -EAGAIN with `into` possibly scribbled on, and `read` is the way. Pooled stores always say -EAGAIN.
    */
   readNow(file: StoreFile, into: Uint8Array, length: number, offset: number): number;
+  /**
+   * As `readNow`, but `carrier` takes the bytes from the file itself. `end`: where the caller believes the file to end;
+   * of one that ends elsewhere nothing is carried.
+   */
+  carryNow(file: StoreFile, carrier: Carrier, length: number, offset: number, end: number): number;
   /**
    * Reads up to `length` bytes at `offset` into `into` through the pool; the count, short only at the end of the file.
    * `end`: where the caller believes the file to end. Bytes that stop there, or beyond, are not asked for more.

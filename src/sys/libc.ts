@@ -405,6 +405,46 @@ export function libuvTimeout(): () => number {
   };
 }
 
+// --- bytes that do not come by here -----------------------------------------------------------------------------------
+const pipe2Direct = libc.func('int pipe2(void *, int)');
+const spliceDirect = libc.func('long splice(int, size_t, int, size_t, size_t, unsigned int)');
+const cachestatDirect = libc.func('long syscall(long, int, size_t, size_t, unsigned int)');
+const SPLICE_F_NONBLOCK = 2; // of the pipe: a file's pages are waited for
+const SYS_cachestat = 451; // the same number on every architecture
+/** An offset; or struct cachestat_range (u64 offset, u64 length), then struct cachestat (five u64). */
+const words = new BigUint64Array(7);
+const wordsAddress = Number(koffi.address(words));
+const CACHESTAT = 2;
+
+/** pipe2(2): the end to read from and the end to write to, or a negated errno. */
+export function pipeNow(flags: number): [Fd, Fd] | number {
+  const ends = new Uint8Array(8);
+  if ((pipe2Direct(ends, flags) as number) < 0) return -koffi.errno();
+  const view = new DataView(ends.buffer);
+  return [view.getInt32(0, true), view.getInt32(4, true)];
+}
+
+/** splice(2) from a place in a file to a pipe: the bytes moved, fewer at the file's end or when the pipe is full. */
+export function spliceFromNow(file: Fd, offset: number, pipe: Fd, size: number): number {
+  words[0] = BigInt(offset);
+  const result = spliceDirect(file, wordsAddress, pipe, 0, size, SPLICE_F_NONBLOCK) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** splice(2) from a pipe to a device. */
+export function spliceToNow(pipe: Fd, device: Fd, size: number): number {
+  const result = spliceDirect(pipe, 0, device, 0, size, SPLICE_F_NONBLOCK) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** cachestat(2): how many pages of a range of a file are in the page cache, or a negated errno. */
+export function cachestatNow(fd: Fd, offset: number, length: number): number {
+  words[0] = BigInt(offset);
+  words[1] = BigInt(length);
+  const result = cachestatDirect(SYS_cachestat, fd, wordsAddress, wordsAddress + 8 * CACHESTAT, 0) as number;
+  return result < 0 ? -koffi.errno() : Number(words[CACHESTAT]);
+}
+
 const yieldDirect = libc.func('int sched_yield()');
 
 /** Lets another thread have this processor, where one waits for it. */

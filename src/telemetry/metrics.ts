@@ -291,6 +291,13 @@ export const metrics: readonly Metric[] = [
     kept,
   ),
   counter('reads.bytes', 'read_bytes', 'bytes', 'Of these reads.', kept),
+  counter(
+    'reads.carried',
+    'reads_carried',
+    '',
+    'Reads whose bytes went from a file to the kernel past the daemon.',
+    early,
+  ),
   counter('reads.errors', 'read_errors', '', 'Reads that failed.', kept),
   counter('reads.fromCache.count', 'reads_from_cache', '', 'Reads that did not wait for the source.'),
   counter('reads.fromCache.bytes', 'read_from_cache_bytes', 'bytes', 'Of these reads.'),

@@ -127,6 +127,8 @@ export interface StatsDocument {
     count: number;
     bytes: number;
     errors: number;
+    /** Whose bytes went from a file to the kernel past the daemon's memory. */
+    carried: number;
     fromCache: CountAndBytes | null;
     fromStore: CountAndBytes | null;
     waitSeconds: number | null;

@@ -118,6 +118,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       count: 10_000,
       bytes: 3 * 2 ** 30,
       errors: 0,
+      carried: 2,
       fromCache: { count: 8900, bytes: 2.5 * 2 ** 30 },
       fromStore: { count: 1100, bytes: 0.5 * 2 ** 30 },
       waitSeconds: 43,

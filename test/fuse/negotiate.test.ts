@@ -37,7 +37,6 @@ const neverOn: CapabilityName[] = [
   'no-open-support',
   'no-opendir-support',
   'export-support',
-  'splice',
   'posix-locks',
   'flock-locks',
   'over-io-uring',

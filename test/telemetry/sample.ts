@@ -121,6 +121,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       count: 4,
       bytes: 4000,
       errors: 1,
+      carried: 2,
       fromCache: { count: 3, bytes: 3000 },
       fromStore: { count: 1, bytes: 1000 },
       waitSeconds: 0.5,

@@ -46,14 +46,14 @@ export const read = operation<number | LateBytes>({
   bytesLate: true,
   asked: (request) => ReadIn.get.size(request.view, BODY),
   most: (asked) => asked,
-  call: ({ fileSystem, reply }, request): Reply<number | LateBytes> => {
+  call: ({ fileSystem, reply, carrier }, request): Reply<number | LateBytes> => {
     const { view, node, caller } = request;
     const size = ReadIn.get.size(view, BODY);
     if (size > reply.payload.length) return -Errno.EINVAL; // more than INIT allowed
     const { fh, offset } = ReadIn.get;
-    return fileSystem.read(node, fh(view, BODY), offset(view, BODY), size, reply.payload, caller);
+    return fileSystem.read(node, fh(view, BODY), offset(view, BODY), size, reply.payload, caller, carrier);
   },
-  encode: (_context, count) => count as number, // the bytes are in place
+  encode: (_context, count) => count as number, // the bytes are in place, or on their way
 });
 
 export const write = operation<number>({

@@ -10,8 +10,11 @@
  *  - O_CREAT, O_EXCL, O_NOCTTY: meaningless here. O_NOFOLLOW and O_NONBLOCK (a FIFO put in a file's place must not
  *    hold up anyone) are always set.
  */
+
+import type { Carrier } from '../../sys/carrier.ts';
 import { Errno, failed, type Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
+import { Residency } from '../../sys/residency.ts';
 import { FileType } from '../attributes.ts';
 import { byName, gone } from './by-name.ts';
 import type { Context } from './context.ts';
@@ -53,6 +56,7 @@ export class Files {
   /** The source answers RWF_NOWAIT; memory file systems need not, and never wait. */
   #nowait = true;
   readonly #memory: boolean;
+  readonly #residency = new Residency();
   /**
    * What is read goes to the source as it was asked for: nothing is read ahead, no request is cut to the kernel's idea of
    * a size, and no page is kept twice. By fcntl and not by open(2), whose flags a FUSE server is told and may act on.
@@ -170,6 +174,14 @@ export class Files {
       done += more;
     }
     return this.#readInline(done);
+  }
+
+  /** As `readNow`, past this process. */
+  carryNow(file: PosixFile, carrier: Carrier, length: number, offset: number, end: number): number {
+    if (!this.#context.runner.inline || file.waits) return -Errno.EAGAIN;
+    const expected = Math.min(length, end - offset);
+    if (expected <= 0 || !this.#residency.covers(file.fd, offset, expected)) return -Errno.EAGAIN;
+    return carrier.take(file.fd, offset, expected, length) ? this.#readInline(expected) : -Errno.EAGAIN;
   }
 
   /** Counts a read on the calling thread; one that found nothing in memory is counted when it is made again. */

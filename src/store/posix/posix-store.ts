@@ -3,6 +3,7 @@
  * front; what each part does is beside it: look.ts (finding), files.ts (bytes), names.ts (making and moving), changes.ts
  * (attributes), descriptors.ts (how nothing ever leaves the root), trips.ts (one text for two speeds).
  */
+import type { Carrier } from '../../sys/carrier.ts';
 import type { Reply } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import type { Attributes } from '../attributes.ts';
@@ -195,6 +196,10 @@ export class PosixStore implements Store {
 
   readNow(file: StoreFile, into: Uint8Array, length: number, offset: number): number {
     return this.#files.readNow(file as PosixFile, into, length, offset);
+  }
+
+  carryNow(file: StoreFile, carrier: Carrier, length: number, offset: number, end: number): number {
+    return this.#files.carryNow(file as PosixFile, carrier, length, offset, end);
   }
 
   read(file: StoreFile, into: Uint8Array, length: number, offset: number, end?: number): Reply<number> {
