@@ -25,7 +25,10 @@ test('tiers in the order they were named; none for a local source unless asked f
 });
 
 test('a tier that is named twice is refused', () => {
-  assert.throws(() => cachePlaces(settings('/a:1G', '/a:2G'), true), /^MloError: \/a is given as a cache twice/);
+  assert.throws(
+    () => cachePlaces(settings('/a:1G', '/a:2G'), true),
+    /^MLO_OPTION: \/a is given as a cache twice: name each tier once/,
+  );
   assert.throws(() => cachePlaces(settings('mem:1G', 'mem:2G'), true), /mem:SIZE is given as a cache twice/);
 });
 
