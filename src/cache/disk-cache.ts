@@ -17,6 +17,7 @@ import { Rules } from './eviction/rules.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
 import { Integrity } from './integrity.ts';
+import type { Neighbours } from './neighbours.ts';
 import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
 import { noIndex, type ObjectIndex } from './object-index.ts';
@@ -28,20 +29,6 @@ import type { Tier } from './tier.ts';
 const OPEN_MAX = 1024;
 /** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
 const WHOLE_BYTES = 1024 * 1024;
-
-/** What the tiers beside this one have to be told of and asked; see tiers.ts. */
-export interface Neighbours {
-  /** An object is about to go for the room it takes. True: another tier has it, by now. */
-  leaving(object: CacheObject): Promise<boolean>;
-  /** One that a faster tier has as well. */
-  spare(): CacheObject | undefined;
-  /** One that was parked is in use again. */
-  reused(object: CacheObject): void;
-  /** Its last byte has come. */
-  completed(object: CacheObject): void;
-  /** It is out of this tier. */
-  removed(object: CacheObject): void;
-}
 
 export interface DiskCacheParts {
   tier: Tier;
@@ -184,7 +171,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   async resize(_tier: string, sizeBytes: number): Promise<void> {
-    this.tier.resize(sizeBytes);
+    this.tier.setSize(sizeBytes);
     await this.#room.shrink();
   }
 

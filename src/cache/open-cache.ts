@@ -59,6 +59,8 @@ interface Shared {
 /** How a tier in memory is called where those on disk have a path. */
 export const MEMORY_NAME = 'mem';
 
+const LESS_MEMORY = 'memory is short: give the cache less of it (ml-overlay set MOUNTPOINT cache=mem:SIZE)';
+
 const CHUNK_BYTES = 256 * 1024;
 const BUFFER_BYTES = 64 * 1024 * 1024;
 const SMALLEST_BYTES = 1024 * 1024;
@@ -104,6 +106,7 @@ function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskC
     blockBytes: PAGE,
     reserveBytes: 0,
     allow: place.resize,
+    remedies: { failing: LESS_MEMORY, full: LESS_MEMORY },
     log,
   });
   const onShutdown = (): void => place.close();
@@ -140,8 +143,9 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
     scrubBytesPerSecond: options.scrubBytesPerSecond,
     scrubQuietMs: options.scrubQuietMs,
     onVanished: () => {
-      fs.closeSync(lock); // its file has gone with the directory: whoever came first has the new one
+      const before = lock; // its file has gone with the directory: whoever comes first has the new one
       lock = lockFor(directory, named);
+      fs.closeSync(before);
     },
     onShutdown: () => fs.closeSync(lock),
   });

@@ -12,10 +12,25 @@ const RETRY_MS = 5000;
 /** A write that found no space is not tried again sooner, whatever the file system says is free (quotas do not show there). */
 const FULL_MS = 10_000;
 
+export interface Remedies {
+  failing: string;
+  full: string;
+}
+
+/** Of a tier on a disk. */
+export function diskRemedies(name: string): Remedies {
+  return {
+    failing: `see that ${name} is there, can be written and has no errors`,
+    full: `make space on the disk of ${name}, or give the cache less (ml-overlay set MOUNTPOINT cache=DIR:SIZE)`,
+  };
+}
+
 export interface TierHealthParts {
   directory: string;
   /** As the user named it. */
   name: string;
+  /** What to do when it cannot be written, and when it is full. */
+  remedies: Remedies;
   log: Log;
   /** Called when what had vanished is there again, empty; may throw, and is then tried again. */
   onReset: () => void;
@@ -30,6 +45,8 @@ export class TierHealth {
   #fullAtMs = 0;
   /** A full disk was reported, and no write has succeeded since. */
   #saidFull = false;
+  /** Its directory was not there, and what depends on it was not made anew yet. */
+  #vanished = false;
   #retryTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -75,7 +92,7 @@ export class TierHealth {
   #isFull(what: string): void {
     this.#fullAtMs = performance.now();
     if (this.#full !== undefined) return;
-    const remedy = `make space on the disk of ${this.#parts.name}, or give the cache less (ml-overlay set MOUNTPOINT cache=DIR:SIZE)`;
+    const remedy = this.#parts.remedies.full;
     this.#full = `full: ${what} since ${now()}; nothing new is kept: ${remedy}`;
     if (!this.#saidFull) {
       this.#parts.log.warn({ tier: this.#parts.name, remedy }, 'the cache disk is full; nothing new is kept');
@@ -84,8 +101,8 @@ export class TierHealth {
   }
 
   #setAside(what: string, failure: number): void {
-    const { name, log } = this.#parts;
-    const remedy = `see that ${name} is there, can be written and has no errors; it is tried again every ${RETRY_MS / 1000} s`;
+    const { name, log, remedies } = this.#parts;
+    const remedy = `${remedies.failing}; it is tried again every ${RETRY_MS / 1000} s`;
     this.#trouble = `${what} since ${now()}; set aside, reads go on without it: ${remedy}`;
     log.error({ tier: name, what, errno: errnoName(failure), remedy }, 'the cache tier is set aside');
     this.#retryLater();
@@ -106,12 +123,13 @@ export class TierHealth {
         this.#retryLater();
         return;
       }
-      const vanished = !fs.existsSync(objects);
+      if (!fs.existsSync(objects)) this.#vanished = true;
       fs.mkdirSync(objects, { recursive: true, mode: 0o700 });
       const probe = path.join(directory, 'probe');
       fs.writeFileSync(probe, 'x');
       fs.unlinkSync(probe);
-      if (vanished) onReset();
+      if (this.#vanished) onReset();
+      this.#vanished = false;
     } catch (error) {
       log.debug(
         { tier: name, error: String(error), errno: errnoName(failureOf(error)) },

@@ -9,7 +9,7 @@ import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_CREAT, O_DIRECT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
 import { Residency } from '../sys/residency.ts';
 import type { Log } from '../telemetry/log.ts';
-import { TierHealth } from './tier-health.ts';
+import { diskRemedies, type Remedies, TierHealth } from './tier-health.ts';
 
 const SPACE_CHECK_MS = 2000;
 /** Directories the objects are spread over. */
@@ -29,6 +29,8 @@ export interface TierOptions {
   blockBytes?: number;
   /** Tells a file system that is the tier's alone how much it may hold: never less than it does. 0 or a negated errno. */
   allow?: (sizeBytes: number) => number;
+  /** What to do when it cannot be written, and when it is full; as of a disk unless said. */
+  remedies?: Remedies;
   /** Free space of the file system that is never used. */
   reserveBytes: number | undefined;
   log: Log;
@@ -52,7 +54,8 @@ export class Tier {
   /** Called when a tier that had vanished is there again, empty. */
   onReset: (() => void) | undefined;
 
-  constructor({ directory, name = directory, sizeBytes, blockBytes = 1, reserveBytes, allow, log }: TierOptions) {
+  constructor({ directory, name = directory, sizeBytes, blockBytes = 1, reserveBytes, allow, ...more }: TierOptions) {
+    const { log, remedies = diskRemedies(name) } = more;
     this.directory = directory;
     this.name = name;
     this.#sizeBytes = sizeBytes;
@@ -60,7 +63,7 @@ export class Tier {
     this.#allowedBytes = sizeBytes;
     this.#blockBytes = blockBytes;
     this.#reserveBytes = reserveBytes;
-    this.#health = new TierHealth({ directory, name, log, onReset: () => this.onReset?.() });
+    this.#health = new TierHealth({ directory, name, remedies, log, onReset: () => this.onReset?.() });
     this.#checkSpace();
     this.#timer = setInterval(() => this.#checkSpace(), SPACE_CHECK_MS).unref();
   }
@@ -70,7 +73,7 @@ export class Tier {
   }
 
   /** Below what is in use nothing new is taken. */
-  resize(sizeBytes: number): void {
+  setSize(sizeBytes: number): void {
     this.#sizeBytes = this.#blocks(sizeBytes);
     this.#allowSize();
   }
@@ -145,7 +148,11 @@ export class Tier {
     let fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     if (fd === -Errno.ENOENT) {
       if (!fs.existsSync(path.join(this.directory, 'objects'))) return this.failed(-Errno.ENOENT, 'directory');
-      fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      try {
+        fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      } catch (error) {
+        return this.failed(failureOf(error), 'create');
+      }
       fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     }
     if (fd < 0) return this.failed(fd, 'create');

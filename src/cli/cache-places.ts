@@ -77,6 +77,15 @@ export async function openCacheAt(
   const [first, ...slower] = places.map((place) => {
     if (place.kind === 'directory') return { directory: place.directory, sizeBytes: prepared(place, request) };
     refuseTooMuchMemory(place.sizeBytes, settings);
+    const availableBytes = process.availableMemory();
+    if (place.sizeBytes > availableBytes) {
+      const fields = {
+        sizeBytes: place.sizeBytes,
+        availableBytes,
+        remedy: 'give mem:SIZE less, or end what takes the rest',
+      };
+      log.warn(fields, 'the cache may take more memory than is free now');
+    }
     return { directory: 'memory' as const, sizeBytes: place.sizeBytes };
   });
   const { CacheError, openCache } = await import('../cache/index.ts');

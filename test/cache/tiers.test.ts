@@ -231,9 +231,12 @@ test('nothing is moved while readers wait, or hardly anything', async () => {
   source.gate = gate.promise;
   const waiting = cache.acquire(key)!;
   const late = waiting.read(FILE, 0, source);
+  const sinceMs = performance.now();
   for (const path of hot) cache.acquire(keyOf(path), { path: () => path })!.release();
   await pause(700);
-  assert.ok(tierOf(cache, 0).promotions <= 1, `${tierOf(cache, 0).promotions} moved beside a reader that waits`);
+  const { promotions } = tierOf(cache, 0);
+  const patience = 1 + (performance.now() - sinceMs) / 1000; // one piece a second, so that it comes to an end at all
+  assert.ok(promotions <= patience, `${promotions} moved beside a reader that waits`);
   gate.resolve();
   const outcome = await late;
   assert.ok(typeof outcome === 'object');
@@ -245,17 +248,16 @@ test('nothing is moved while readers wait, or hardly anything', async () => {
 
 test('in a tier that is full, what a faster one has as well goes first, and for good', async () => {
   const cache = await open(stage(), { policy: 'lru' }, 2 * MIB);
-  await readAll(cache, paths(FAST));
-  await readAll(cache, paths(8, 'hot'));
+  await readAll(cache, [...paths(FAST), ...paths(8, 'old'), ...paths(8, 'hot')]);
   await readAll(cache, paths(8, 'hot'));
   await until('they have moved up', () => tierOf(cache, 0).promotions === 8);
   await settled(cache);
-  assert.equal(tierOf(cache, 1).bytes, 16 * FILE, 'eight that moved up, eight that made room');
-  await readAll(cache, paths(24, 'new'));
+  assert.equal(tierOf(cache, 1).bytes, 24 * FILE, 'eight old, eight that moved up, eight that made room');
+  await readAll(cache, paths(16, 'new'));
   const { tiers, evictions } = cache.snapshot();
   assert.equal(tiers[1]!.bytes, 2 * MIB);
-  assert.equal(evictions, 0, 'the doubles made room');
-  assert.equal(await readAll(cache, paths(8, 'hot')), 0);
+  assert.equal(evictions, 0, 'the doubles made room, not what was read longest ago');
+  assert.equal(await readAll(cache, [...paths(8, 'hot'), ...paths(8, 'old')]), 0);
   await cache.shutdown();
 });
 

@@ -27,6 +27,21 @@ test('an empty file configures nothing', async () => {
   assert.deepEqual((await parseConfiguration('x', '')).mounts, []);
 });
 
+test('a list of caches is tiers, in that order', async () => {
+  const file = await parseConfiguration(
+    'x',
+    'mounts: [{ source: /s, mountpoint: /m, cache: ["mem:2G", "/nvme:200G"] }]',
+  );
+  const { cache } = resolve([findEntry(file, '/m')!.section]).settings;
+  assert.deepEqual(cache, {
+    kind: 'tiers',
+    tiers: [
+      { kind: 'memory', sizeBytes: 2 * 2 ** 30 },
+      { kind: 'directory', directory: '/nvme', sizeBytes: 200 * 2 ** 30 },
+    ],
+  });
+});
+
 test('a file that is wrong says where', async () => {
   const wrong: [string, RegExp][] = [
     ['mounts: {', /^MLO_CONFIG: x: /],

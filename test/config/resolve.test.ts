@@ -95,7 +95,7 @@ test('caches: tiers on disk, with and without a size, and in memory; none, auto'
   });
   assert.deepEqual(caches('none'), { kind: 'none' });
   const wrong = (...texts: string[]) => refusal(said(texts)).toString();
-  assert.match(wrong('/nvme/x', 'none'), /MLO_OPTION: cache cannot be ".*": takes none alone/);
+  assert.match(wrong('/nvme/x', 'none'), /^MLO_OPTION: cache cannot be ".*" \(from -o\): takes none alone/);
   assert.match(wrong('mem'), /mem:SIZE: how much memory/);
   assert.match(wrong('mem:much'), /takes a size/);
 });

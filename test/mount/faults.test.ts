@@ -5,11 +5,12 @@
 // time limit: 900 s
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SlowStore, startSlowStore } from '../../bench/slow-store/client.ts';
+import { statusOf } from '../cli/support.ts';
 import { type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { finished, kill, launch, run } from '../support/run.ts';
 import { detach, withWatchdog } from '../support/watchdog.ts';
@@ -29,8 +30,12 @@ interface Stage {
   source: string;
 }
 
-/** The overlay on the slow store, with a cache. `body` is given both; everything is taken down afterwards. */
-async function onSlowStore(files: typeof set, body: (stage: Stage) => Promise<void>): Promise<void> {
+/** The overlay on the slow store, with a cache (of the `options` when there are any). `body` is given both; everything is taken down afterwards. */
+async function onSlowStore(
+  files: typeof set,
+  body: (stage: Stage) => Promise<void>,
+  options?: readonly string[],
+): Promise<void> {
   const source = temporaryDirectory('behind');
   await makeFiles(source, files);
   const store = await startSlowStore({ source, mountpoint: temporaryDirectory('slow'), latencyMs: 5 });
@@ -38,7 +43,7 @@ async function onSlowStore(files: typeof set, body: (stage: Stage) => Promise<vo
   try {
     const mount = await mountOverlay({
       source: store.mountpoint,
-      options: ['--cache', cache, '--attr-ttl', String(LEASE_MS / 1000)],
+      options: [...(options ?? ['--cache', cache]), '--attr-ttl', String(LEASE_MS / 1000)],
     });
     await withWatchdog(mount, 150, () => body({ store, mount, cache, source }));
     await mount.unmount();
@@ -228,6 +233,120 @@ test('a source that is gone for good is an error, and the mount ends cleanly', {
   });
 });
 
+/** What the log of a mount says of a thing, a line each. */
+async function logged(mount: Mounted, what: string): Promise<string[]> {
+  const { log } = await statusOf(mount.mountpoint);
+  return readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(`"${what}"`));
+}
+
+/** Until `status` says of the whole mount what is expected. */
+async function untilHealth(mount: Mounted, expected: RegExp): Promise<string> {
+  let health = '';
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(500)) {
+    ({ health } = await statusOf(mount.mountpoint));
+    if (expected.test(health)) return health;
+  }
+  return assert.fail(`health is: ${health}`);
+}
+
+/** A mount whose cache lies in a tmpfs of its own. */
+async function onTmpfs(sizeMib: number, body: (mount: Mounted, cache: string) => Promise<void>): Promise<void> {
+  const source = temporaryDirectory('source');
+  await makeFiles(source, set);
+  const cache = temporaryDirectory('disk');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'cache', cache]);
+  try {
+    const mount = await mountOverlay({ source, options: ['--cache', `${cache}:1G`, '-o', 'disable=keep-cache'] });
+    try {
+      await withWatchdog(mount, 150, () => body(mount, cache));
+    } finally {
+      await mount.unmount();
+    }
+  } finally {
+    detach(cache);
+  }
+}
+
+// S9.2
+test('a disk that others fill costs speed, not bytes; status and the log say so once, until there is space', {
+  skip: noMounts,
+}, async () => {
+  await onTmpfs(32, async (mount, cache) => {
+    await verifyFiles(mount.mountpoint, { count: 10, size: set.size });
+    const filler = join(cache, 'filler');
+    await run('/bin/sh', ['-c', 'dd if=/dev/zero of="$1" bs=1M; true', 'sh', filler]);
+    const health = await untilHealth(mount, /^cache: full: /);
+    assert.match(health, /nothing new is kept: make space on the disk of .*, or give the cache less/);
+    for (const flags of [[], ['--random'], ['--mapped']]) await verifyFiles(mount.mountpoint, set, flags);
+    assert.equal((await logged(mount, 'the cache disk is full; nothing new is kept')).length, 1);
+    rmSync(filler);
+    await untilHealth(mount, /^ok$/);
+    for (let turn = 0; turn < 2; turn++) await verifyFiles(mount.mountpoint, set);
+    assert.equal((await statusOf(mount.mountpoint)).stats.cache.completeObjects, set.count, 'it is filled again');
+    assert.equal((await logged(mount, 'the cache disk has space again')).length, 1);
+  });
+});
+
+// S9.2
+test('a cache that cannot be written any more costs speed, not bytes; status and the log say so once, until it can', {
+  skip: noMounts,
+}, async (t) => {
+  await onTmpfs(32, async (mount, cache) => {
+    await verifyFiles(mount.mountpoint, { count: 10, size: set.size });
+    const directories = `find ${cache} -type d -exec chattr`;
+    if ((await run('/bin/sh', ['-c', `${directories} +i {} +`])).status !== 0)
+      return t.skip('no chattr for tmpfs here');
+    try {
+      for (const flags of [[], ['--random'], ['--mapped']]) await verifyFiles(mount.mountpoint, set, flags);
+      const health = await untilHealth(mount, /^cache: create: EPERM since /);
+      assert.match(health, /set aside, reads go on without it: see that .* is there, can be written/);
+      await verifyFiles(mount.mountpoint, set);
+      assert.equal((await logged(mount, 'the cache tier is set aside')).length, 1);
+    } finally {
+      await run('/bin/sh', ['-c', `${directories} -i {} +`]);
+    }
+    await untilHealth(mount, /^ok$/);
+    await verifyFiles(mount.mountpoint, set);
+    assert.equal((await logged(mount, 'the cache tier is in use again')).length, 1);
+  });
+});
+
+// S9.2
+test('a cache whose disk is taken away costs speed, not bytes, and what lies beneath it is not filled', {
+  skip: noMounts,
+}, async () => {
+  await onTmpfs(32, async (mount, cache) => {
+    await verifyFiles(mount.mountpoint, { count: 20, size: set.size });
+    execFileSync('umount', ['-l', cache]);
+    for (const flags of [[], ['--random'], ['--mapped']]) await verifyFiles(mount.mountpoint, set, flags);
+    const health = await untilHealth(mount, /its disk is not mounted at .* any more/);
+    assert.match(health, /reads go on without it: mount it again; else unmount this overlay/);
+    await verifyFiles(mount.mountpoint, set);
+    assert.equal((await logged(mount, 'the cache tier is set aside')).length, 1);
+    assert.deepEqual(readdirSync(cache), []);
+  });
+});
+
+// S9.2
+test('of two tiers the one that fails is left out, and the other goes on', { skip: noMounts }, async () => {
+  const fast = temporaryDirectory('fast');
+  const slow = temporaryDirectory('slow-tier');
+  const options = ['--cache', `${fast}:2M`, '--cache', `${slow}:64M`, '-o', 'disable=keep-cache'];
+  const body = async ({ mount, store }: Stage): Promise<void> => {
+    await verifyFiles(mount.mountpoint, set);
+    rmSync(fast, { recursive: true });
+    const health = await untilHealth(mount, /^cache: /);
+    assert.ok(health.includes(fast) && !health.includes(slow), health);
+    for (let turn = 0; turn < 2; turn++) await verifyFiles(mount.mountpoint, set);
+    await store.reset();
+    await verifyFiles(mount.mountpoint, set);
+    assert.equal((await store.counts()).bytesRead, 0, 'the other tier has all of it');
+  };
+  await onSlowStore(set, body, options);
+});
+
 // S9.2
 test('a full cache disk costs speed, not bytes', { skip: noMounts }, async () => {
   const source = temporaryDirectory('source');
@@ -255,6 +374,11 @@ test('a cache directory deleted under the daemon costs speed, not bytes', { skip
     await verifyFiles(mount.mountpoint, { count: 20, size: set.size });
     rmSync(cache, { recursive: true });
     for (const flags of [[], ['--random'], ['--mapped']]) await verifyFiles(mount.mountpoint, set, flags);
+    await untilHealth(mount, /^ok$/); // it is made anew
+    await verifyFiles(mount.mountpoint, set);
+    const [line, ...more] = await logged(mount, 'the cache tier is set aside');
+    assert.deepEqual(more, []);
+    assert.match(line ?? '', /"remedy":"see that .* is there, can be written and has no errors/);
   });
   await mount.unmount();
 });

@@ -49,6 +49,11 @@ test('names and keys are declared once, and follow the conventions', () => {
   }
 });
 
+test('each tier of the cache is a series of its own', () => {
+  assert.equal(told('ml_overlay_cache_tier_used_bytes{tier="/nvme/ml"}'), 4096);
+  assert.equal(told('ml_overlay_cache_tier_promotions_total{tier="/nvme/ml"}'), 1);
+});
+
 const noPromtool: string | false =
   spawnSync('promtool', ['--version']).status === 0 ? false : 'no promtool (Debian: apt-get install prometheus)';
 
