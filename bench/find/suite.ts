@@ -67,6 +67,7 @@ export async function findSuite(scope: Scope, options: FindSuiteOptions): Promis
 
   const interference = watchInterference();
   const taken: Taken[] = [];
+  const mountSeconds: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     for (const tree of trees) {
       const take = async (walk: WalkName, root: string, asks: boolean): Promise<void> => {
@@ -97,6 +98,8 @@ export async function findSuite(scope: Scope, options: FindSuiteOptions): Promis
       await take('immutable, first', 'mount', true);
       await first.unmount();
       const again = await mountOverlay(scope, place('slow'), place('mount'), args('-o', 'ro,immutable'));
+      console.log(`  the mount command before it: ${seconds(again.mountSeconds)}`);
+      mountSeconds.push(again.mountSeconds);
       await take('immutable, after a remount', 'mount', true);
       await again.unmount();
     }
@@ -117,6 +120,7 @@ export async function findSuite(scope: Scope, options: FindSuiteOptions): Promis
     latencyMs,
     bandwidth,
     taken,
+    mountSeconds,
     bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
   };
 }

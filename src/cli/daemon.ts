@@ -26,7 +26,7 @@ import { checkPlaces } from './check-places.ts';
 import { type Connection, connectMount, type Ended } from './connect.ts';
 import { addControlFiles } from './control-files.ts';
 import { controlHandlers, type LiveHandlers } from './control-handlers.ts';
-import { HANDED_NAMES_MOST } from './hand-names.ts';
+import { HANDED_DIRECTORIES_MOST, HANDED_NAMES_MOST } from './hand-names.ts';
 import { type DaemonLog, type LogLevel, openLog } from './logging.ts';
 import { version } from './version.ts';
 
@@ -60,7 +60,7 @@ async function serve(request: DaemonRequest): Promise<number> {
   try {
     const { connection, record, server, signals, access, overlay } = await begin(request, paths, log);
     if (!request.foreground) {
-      const known = overlay.knownDirectories(HANDED_NAMES_MOST);
+      const known = overlay.knownDirectories(HANDED_NAMES_MOST).slice(0, HANDED_DIRECTORIES_MOST);
       report({ mounted: true, pid: process.pid, device: record.device, mountpoint, known });
       closeSync(REPORT_FD);
     }

@@ -9,6 +9,8 @@ import { readdir } from 'node:fs/promises';
 const MOST_MS = 1000;
 /** Names, some 1 KiB of the kernel's memory each. */
 export const HANDED_NAMES_MOST = 50_000;
+/** They are told in one line. */
+export const HANDED_DIRECTORIES_MOST = 4000;
 
 /** `directories`: below the mountpoint, as byte strings. */
 export async function handNames(mountpoint: string, directories: readonly string[]): Promise<void> {

@@ -72,6 +72,7 @@ export async function launchDaemon(request: DaemonRequest, startedMs = 0): Promi
     );
   }
   const limit = new AbortController();
+  let known: string[];
   try {
     const late = sleep(Math.max(0, startedMs + LIMIT_MS - performance.now()), undefined, { signal: limit.signal }).then(
       () => {
@@ -80,7 +81,7 @@ export async function launchDaemon(request: DaemonRequest, startedMs = 0): Promi
       },
     );
     late.catch(() => {});
-    await Promise.race([mountAnswers(child, request), late, interrupted.promise]);
+    known = await Promise.race([mountAnswers(child, request), late, interrupted.promise]);
   } catch (error) {
     await undo(child, startTime, request, before);
     throw error;
@@ -89,9 +90,11 @@ export async function launchDaemon(request: DaemonRequest, startedMs = 0): Promi
     child.unref();
     (child.stdio[REPORT_FD] as { destroy(): void } | null)?.destroy();
   }
+  if (known.length > 0) await (await import('./hand-names.ts')).handNames(request.mountpoint, known);
 }
 
-async function mountAnswers(child: ChildProcess, request: DaemonRequest): Promise<void> {
+/** The directories whose names the daemon knows. */
+async function mountAnswers(child: ChildProcess, request: DaemonRequest): Promise<string[]> {
   const report = await outcome(child, request);
   if (!report.mounted) throw new MloError(report.code as ErrorCode, report.message, report.remedy);
   // A process of its own looks: should the look hang, that one can be killed.
@@ -100,7 +103,7 @@ async function mountAnswers(child: ChildProcess, request: DaemonRequest): Promis
     const what = `${report.mountpoint} shows device ${device}, not the mount's ${report.device}`;
     throw new MloError('MLO_MOUNT', what, 'look at /proc/self/mountinfo for what else is mounted there');
   }
-  if (report.known.length > 0) await (await import('./hand-names.ts')).handNames(report.mountpoint, report.known);
+  return report.known;
 }
 
 type Outcome = Extract<DaemonReport, { mounted: boolean }>;

@@ -169,9 +169,20 @@ export class DirectoriesAhead {
     const known = await found;
     if (known === undefined || directory.removed || !isDirectory(known.found.attributes.mode)) return false;
     const inode = this.#core.intern(directory, entries[at]!.name, known.found, known.askedMs);
-    const held = this.#hold(directory, inode);
-    const listing = this.#work.known(inode) === undefined ? await this.#listed(inode) : undefined;
-    if (listing === undefined || this.#unread.has(listing)) {
+    if (this.#listing.has(inode) || this.#work.known(inode) !== undefined) {
+      this.#core.reap(inode); // it may be nobody's: its reader came and went
+      return false;
+    }
+    const listing = this.#list(walk, inode, attributes);
+    this.isListed(inode, listing);
+    return await listing;
+  }
+
+  /** Lists a directory and keeps it for its reader; who comes meanwhile waits for all of this. */
+  async #list(walk: Walk, inode: Inode, attributes: boolean): Promise<boolean> {
+    const held = this.#hold(walk.listing.directory, inode);
+    const listing = await this.#listed(inode);
+    if (listing === undefined) {
       held.release();
       return false;
     }
@@ -184,10 +195,10 @@ export class DirectoriesAhead {
     const bringing = this.#work.bring(inode);
     if (bringing !== undefined) await bringing;
     const known = this.#work.known(inode);
-    if (known !== undefined || this.#listing.has(inode)) return known;
-    const listing = this.#list(inode);
-    this.isListed(inode, listing);
-    return await listing;
+    if (known !== undefined) return known;
+    const askedMs = this.#core.nowMs();
+    const entries = await this.#core.store.list(inode.node);
+    return failed(entries) ? undefined : this.#work.takeIn(inode, entries as DirectoryEntry[], askedMs);
   }
 
   /** Notes the listing of a directory that is under way. */
@@ -197,12 +208,6 @@ export class DirectoriesAhead {
       if (this.#listing.get(directory) === listing) this.#listing.delete(directory);
     };
     listing.then(ended, ended);
-  }
-
-  async #list(inode: Inode): Promise<Listing | undefined> {
-    const askedMs = this.#core.nowMs();
-    const entries = await this.#core.store.list(inode.node);
-    return failed(entries) ? undefined : this.#work.takeIn(inode, entries as DirectoryEntry[], askedMs);
   }
 
   #keep(listing: Listing, unread: Unread): void {

@@ -32,7 +32,7 @@ export interface Listing {
   /** By index of `entries`. */
   readonly known: (Known | undefined)[];
   /** What an earlier mount knew of them, in parts (see `takeStored`); counts where `known` has nothing. */
-  stored: readonly EncodedEntries[];
+  readonly stored: EncodedEntries[];
   /** Of how many entries something is known. */
   knownCount: number;
   /** Look-ups under way, by index. Undefined: it failed. */
@@ -111,12 +111,16 @@ export function addName(listing: Listing, name: string, { attributes }: Found): 
   return at;
 }
 
-/** What an earlier mount knew: its entries in parts, all but the last of PART_ENTRIES. */
-export function takeStored(listing: Listing, stored: readonly EncodedEntries[]): void {
-  listing.stored = stored;
-  for (const part of stored) {
-    listing.bytes += part.byteLength;
-    for (let i = 0; i < part.count; i++) if (part.known(i)) listing.knownCount++;
+/** Adds a part of what an earlier mount knew, entries and all; every part but the last has PART_ENTRIES. */
+export function takeStored(listing: Listing, part: EncodedEntries): void {
+  const { entries, index } = listing;
+  listing.stored.push(part);
+  listing.bytes += part.byteLength + part.count * NAME_BYTES;
+  for (let i = 0; i < part.count; i++) {
+    const entry = part.entry(i);
+    index?.set(entry.name, entries.length);
+    entries.push(entry);
+    if (part.known(i)) listing.knownCount++;
   }
 }
 

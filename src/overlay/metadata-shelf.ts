@@ -140,20 +140,22 @@ export class Shelving {
       this.#absent.add(directory);
       return undefined;
     }
-    if (row.parts > 1) return this.#bringParts(directory, row);
+    const listing = newListing(directory, [], undefined, row.complete === 1 ? row.version : '', BEFORE_MS);
+    if (row.parts > 1) return this.#bringParts(listing, row);
     const part = row.parts === 0 ? undefined : this.#part(row, 0);
-    return row.parts === 0 || part !== undefined ? listingOf(directory, row, part ? [part] : []) : undefined;
+    if (part !== undefined) takeStored(listing, part);
+    return row.parts === 0 || part !== undefined ? listing : undefined;
   }
 
-  async #bringParts(directory: Inode, row: ShelvedDirectory): Promise<Listing | undefined> {
-    const parts: EncodedEntries[] = [];
+  async #bringParts(listing: Listing, row: ShelvedDirectory): Promise<Listing | undefined> {
+    listing.index = new Map();
     for (let at = 0; at < row.parts; at++) {
       if (at > 0) await new Promise(setImmediate);
       const part = this.#part(row, at);
       if (part === undefined) return undefined;
-      parts.push(part);
+      takeStored(listing, part);
     }
-    return listingOf(directory, row, parts);
+    return listing;
   }
 
   /** A part without what was changed since; undefined: it is damaged. */
@@ -269,15 +271,6 @@ export class Shelving {
     }
     this.#shelf.close();
   }
-}
-
-function listingOf(directory: Inode, row: ShelvedDirectory, parts: readonly EncodedEntries[]): Listing {
-  const entries: DirectoryEntry[] = [];
-  for (const part of parts) for (let i = 0; i < part.count; i++) entries.push(part.entry(i));
-  const version = row.complete === 1 ? row.version : '';
-  const listing = newListing(directory, entries, undefined, version, BEFORE_MS);
-  takeStored(listing, parts);
-  return listing;
 }
 
 function describes({ file, birth, version }: ShelvedDirectory, { node, version: now }: Inode): boolean {

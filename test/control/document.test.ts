@@ -156,6 +156,7 @@ test('a mount is ready while its source answers, and says why it is not', { skip
     await withWatchdog(live, SECONDS, async () => {
       assert.equal(await mlOk(['status', mountpoint, '--ready']), 'ready\n');
       const where = await socketOf(mountpoint);
+      const before = (await statsAt(where)).store.byKind.statistics ?? 0;
       process.kill(server.pid ?? 0, 'SIGSTOP');
       try {
         const hanging = await ml(['status', mountpoint, '--ready']);
@@ -164,7 +165,7 @@ test('a mount is ready while its source answers, and says why it is not', { skip
         const asked = await Promise.all(Array.from({ length: 20 }, () => get(where, '/ready')));
         assert.deepEqual([...new Set(asked.map(({ status }) => status))], [503]);
         const { store } = await statsAt(where);
-        assert.ok((store.byKind.statistics ?? 0) <= 2, 'one question is on its way, however many ask');
+        assert.ok((store.byKind.statistics ?? 0) - before <= 1, 'one question is on its way, however many ask');
       } finally {
         process.kill(server.pid ?? 0, 'SIGCONT');
       }

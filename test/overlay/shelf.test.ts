@@ -9,7 +9,7 @@ import type { Caller, Entry } from '../../src/overlay/filesystem.ts';
 import { Overlay } from '../../src/overlay/index.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
 import type { Store } from '../../src/store/store.ts';
-import { failed } from '../../src/sys/errno.ts';
+import { Errno, failed } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 
 const ROOT = 1;
@@ -29,11 +29,13 @@ function makeSource(files: number): string {
 
 class Mount {
   readonly overlay: Overlay;
+  readonly #shelf: ShelfDatabase;
+  #killed = false;
   /** What the store was asked. */
   readonly asked: string[] = [];
 
   private constructor(source: string, store: Store, readOnly: boolean) {
-    const shelf = ShelfDatabase.open({
+    this.#shelf = ShelfDatabase.open({
       path: `${source}.sqlite`,
       identity: source,
       limitBytes: 2 ** 26,
@@ -50,7 +52,7 @@ class Mount {
       readOnly,
       passthroughMinBytes: Number.POSITIVE_INFINITY,
       timestampGranularityMs: 0,
-      shelf,
+      shelf: this.#shelf,
     });
   }
 
@@ -67,6 +69,7 @@ class Mount {
         const member = Reflect.get(target, name, target) as unknown;
         if (typeof member !== 'function') return member;
         return (...args: unknown[]): unknown => {
+          if (this.#killed) return -Errno.EIO;
           if (['lookup', 'list', 'attributes', 'revalidate', 'open'].includes(String(name)))
             this.asked.push(`${String(name)} ${typeof args[1] === 'string' ? args[1] : ''}`);
           return member.apply(target, args) as unknown;
@@ -102,6 +105,13 @@ class Mount {
     }
     this.overlay.releasedir(node, opened.handle);
     return entries;
+  }
+
+  /** As kill -9 does: nothing more is written, and the store is asked for nothing; what it was asked it still does. */
+  kill(): void {
+    this.#killed = true;
+    this.#shelf.draft = () => undefined;
+    this.#shelf.changed = () => {};
   }
 
   counted() {
@@ -233,3 +243,75 @@ test('what is changed through a mount is asked for by the next, and all else is 
   await next.lookup(again, 'f6');
   assert.deepEqual([...new Set(next.asked)], ['lookup f5']);
 });
+
+// S2.14
+test('rounds of changes through a mount, and kill -9: the next mount shows what is there', async () => {
+  const source = makeSource(30);
+  for (let d = 0; d < 3; d++) fs.mkdirSync(path.join(source, `e${d}`));
+  let seed = 1;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return Math.floor((seed / 2 ** 31) * below);
+  };
+  for (let round = 0; round < 5; round++) {
+    const first = await Mount.open(source, false);
+    await compare(first, source, `round ${round}, learning`);
+    await first.overlay.stop();
+    const second = await Mount.open(source, false);
+    await compare(second, source, `round ${round}, changing`);
+    const unanswered: Promise<unknown>[] = [];
+    for (let i = 0; i < 14; i++) {
+      const change = changeSomething(second, random, `${round}-${i}`);
+      if (i < 11) await change;
+      else unanswered.push(change.catch(() => {})); // killed in the middle
+    }
+    second.kill();
+    await Promise.all(unanswered);
+    const third = await Mount.open(source, false);
+    await compare(third, source, `round ${round}, after the kill`);
+    await third.overlay.stop();
+  }
+});
+
+/** One change of a name or a file in a directory, by chance. */
+async function changeSomething(mount: Mount, random: (below: number) => number, label: string): Promise<void> {
+  const { overlay } = mount;
+  const directories = ['d', 'e0', 'e1', 'e2'];
+  const { node: from } = await mount.lookup(ROOT, directories[random(4)]!);
+  const { node: to } = await mount.lookup(ROOT, directories[random(4)]!);
+  const names = [...(await mount.list(from)).keys()];
+  const name = names[random(names.length)];
+  const what = random(8);
+  if (what === 0 || name === undefined) {
+    const made = await overlay.create(from, `new ${label}`, 0o644, 0, fs.constants.O_WRONLY, CALLER);
+    if (typeof made !== 'object') return;
+    await overlay.write(made.entry.node, made.opened.handle, 0, Buffer.alloc(1 + random(5000)), false, CALLER);
+    overlay.release(made.entry.node, made.opened.handle);
+    return;
+  }
+  const found = await overlay.lookup(from, name, CALLER);
+  if (typeof found !== 'object') return;
+  const { node } = found;
+  if (what === 1) await overlay.unlink(from, name, CALLER);
+  else if (what === 2) await overlay.rename(from, name, to, `moved ${label}`, 0, CALLER);
+  else if (what === 3) await overlay.rename(from, name, to, 'f1', 0, CALLER);
+  else if (what === 4) await overlay.link(node, to, `link ${label}`, CALLER);
+  else if (what === 5) await overlay.setattr(node, { mode: 0o600 + random(64) }, undefined, CALLER);
+  else if (what === 6) await overlay.setattr(node, { size: random(9000) }, undefined, CALLER);
+  else await overlay.mkdir(from, `made ${label}`, 0o755, 0, CALLER);
+}
+
+/** Walks a mount and holds all of it against the source. */
+async function compare(mount: Mount, source: string, when: string, node = ROOT, at = ''): Promise<void> {
+  const names = [...(await mount.list(node)).keys()].sort();
+  assert.deepEqual(names, fs.readdirSync(path.join(source, at)).sort(), `${when}: names in "${at}"`);
+  for (const name of names) {
+    const inner = path.join(at, name);
+    const { node: found, attributes } = await mount.lookup(node, name);
+    const is = fs.lstatSync(path.join(source, inner));
+    const { mode, nlink, size, ino } = attributes;
+    const expected = { mode: is.mode, nlink: is.nlink, size: is.size, ino: BigInt(is.ino) };
+    assert.deepEqual({ mode, nlink, size, ino }, expected, `${when}: ${inner}`);
+    if (is.isDirectory()) await compare(mount, source, when, found, inner);
+  }
+}
