@@ -1,8 +1,8 @@
 /** A daemon in a control group of 512 MiB, with 64 readers, all of which it serves itself. MLO_LIMIT_MIB makes the data more. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { MemoryLimit, noMemoryLimit } from '../support/memory-limit.ts';
+import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { withWatchdog } from '../support/watchdog.ts';
 import { makeFiles, runProgram } from './programs.ts';
 
