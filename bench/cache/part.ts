@@ -1,4 +1,6 @@
 /** A cache smaller than the data, of large files: what it keeps of them must spare the store as much. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Figure, Measure } from './measure.ts';
 import type { Stage } from './stage.ts';
 
@@ -20,7 +22,10 @@ interface Reading {
 const shards: Reading = {
   name: 'tar shards',
   set: 'shards',
-  bytes: ({ facts, sizes }) => Math.max(facts.shardsBytes, sizes.shards * sizes.shardBytes),
+  bytes: (stage) => {
+    const directory = stage.local('shards');
+    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  },
   epoch: (stage, path, seed) => stage.read('read_shards', [path, '--workers', 4, '--seed', seed]),
 };
 

@@ -307,8 +307,8 @@ export class DiskCache implements Cache, ObjectHost {
     object.fd = -1;
   }
 
-  takes(object: CacheObject, bytes: number): boolean {
-    return !this.buffers.exhausted && this.#room.takes(object, bytes);
+  takes(object: CacheObject, firstChunk: number, count: number): number {
+    return this.buffers.exhausted ? 0 : this.#room.takes(object, firstChunk, count);
   }
 
   makeRoom(object: CacheObject, bytes: number): Promise<boolean> {

@@ -49,7 +49,9 @@ export class Filling {
       } else {
         const from = chunk;
         while (chunk <= last && !this.#inFlight.has(chunk) && !object.chunks.has(chunk)) chunk++;
-        if (this.#host.takes(object, object.end(chunk - 1) - object.start(from))) {
+        const taken = this.#host.takes(object, from, chunk - from);
+        if (taken > 0) {
+          chunk = from + taken;
           fetches.push(this.#begin(from, chunk - 1, source, demand));
         } else if (demand) fetches.push(this.#beginAround(from, chunk - 1, offset, end, source));
       }

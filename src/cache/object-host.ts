@@ -14,8 +14,8 @@ export interface ObjectHost {
   miss(bytes: number): void;
   /** The object's descriptor was used just now. */
   touch(object: CacheObject): void;
-  /** Whether so many bytes more of it would be kept. */
-  takes(object: CacheObject, bytes: number): boolean;
+  /** Of so many chunks more, how many would be kept, the first of them first. */
+  takes(object: CacheObject, firstChunk: number, count: number): number;
   /** Reserves bytes of the tier for it, by removing others where need be; false: it is not to be kept. */
   makeRoom(object: CacheObject, bytes: number): Promise<boolean>;
   /** Bytes of it are kept. */

@@ -28,7 +28,7 @@ const RUN_LEAST_BYTES = PIECE_BYTES;
 /** A stream whose pieces could not be kept goes on so far before the next try. */
 const REST_BYTES = 32 * PIECE_BYTES;
 /** Requests under way: fewer than for look-ups, since each holds a piece in memory and keeps the link for it. */
-const WINDOW = { first: 4, least: 4, most: 24, grow: 2, shrink: 6 } as const;
+const WINDOW = { first: 6, least: 4, most: 24, grow: 2, shrink: 6 } as const;
 
 interface Piece {
   readonly end: number;

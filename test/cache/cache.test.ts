@@ -235,6 +235,21 @@ test('of a chunk that finds no room only the pages that are asked for are read',
   await cache.shutdown();
 });
 
+test('the last of the room takes a part of what is read at once', async () => {
+  const cache = await open(temporaryDirectory(), { sizeBytes: (1 << 20) + (600 << 10), chunkBytes: 256 << 10 });
+  const key = { file: 'shard', version: 'v', size: 4 << 20 };
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  await readRange(content, source, 0, 1 << 20);
+  await untilKept(cache, key, 1 << 20);
+  const bytes = await readRange(content, source, 1 << 20, 1 << 20);
+  assert.ok(bytes.equals(source.content.subarray(1 << 20, 2 << 20)));
+  await untilKept(cache, key, (1 << 20) + (512 << 10));
+  assert.equal(source.bytes, 2 << 20, 'every byte was asked for once');
+  content.release();
+  await cache.shutdown();
+});
+
 test('a second daemon on the same directory is refused and told who holds it', async () => {
   const directory = temporaryDirectory();
   const cache = await open(directory);

@@ -147,9 +147,18 @@ export class Room {
     return turn;
   }
 
-  /** Whether so many bytes more of an object would be kept, as things are: before they are fetched. */
-  takes(object: CacheObject, bytes: number): boolean {
-    return this.#roomFor(bytes) || this.#victimFor(object, bytes) !== undefined;
+  /**
+   * Of a run of chunks of an object, how many would be kept as things are: before they are fetched. All of them; or half, a
+   * quarter and so on, so that the last of the room is used too. Of a small file all or none.
+   */
+  takes(object: CacheObject, firstChunk: number, count: number): number {
+    const { wholeBytes } = this.#parts;
+    const least = object.key.size <= wholeBytes ? count : 1;
+    for (let taken = count; taken >= least; taken >>= 1) {
+      const bytes = object.end(firstChunk + taken - 1) - object.start(firstChunk);
+      if (this.#roomFor(bytes) || this.#victimFor(object, bytes) !== undefined) return taken;
+    }
+    return 0;
   }
 
   async #make(object: CacheObject, bytes: number): Promise<boolean> {
