@@ -93,6 +93,8 @@ export class TieredCache implements Cache {
   readonly #rules: Rules;
   readonly #mover: Mover;
   readonly loaded: Promise<void>;
+  /** Copies that have not come to their end: until then there are two objects of a file, and no double. */
+  #copying = 0;
 
   constructor({ places, buffers, rules, log }: TieredCacheParts) {
     const below =
@@ -189,7 +191,7 @@ export class TieredCache implements Cache {
       tiers: all.flatMap(({ tiers }) => tiers),
       sizeBytes: sum(({ sizeBytes }) => sizeBytes),
       usedBytes: sum(({ usedBytes }) => usedBytes),
-      objects: sum(({ objects }) => objects) - doubles,
+      objects: sum(({ objects }) => objects) - doubles - this.#copying,
       completeObjects: sum(({ completeObjects }) => completeObjects) - doubles,
       hits: sum(({ hits }) => hits),
       hitBytes: sum(({ hitBytes }) => hitBytes),
@@ -238,12 +240,21 @@ export class TieredCache implements Cache {
 
   async #promote({ object, from, to, item, pace }: Moving): Promise<void> {
     if (object.dropped || !object.complete || to.has(object)) return;
-    if (!(await copyObject({ object, from: from.cache, to: to.cache, item, pace }))) return;
+    if (!(await this.#copy({ object, from, to, item, pace }))) return;
     const { moved } = to.cache;
     moved.promotions++;
     moved.promotedBytes += object.key.size;
     this.#doubled(from, object);
     object.letGo?.(); // the next open is served from the faster tier
+  }
+
+  async #copy({ object, from, to, item, pace }: Moving): Promise<boolean> {
+    this.#copying++;
+    try {
+      return await copyObject({ object, from: from.cache, to: to.cache, item, pace });
+    } finally {
+      this.#copying--;
+    }
   }
 
   /** A faster tier has this one as well. What is always kept does not count as spare for that. */
@@ -273,7 +284,7 @@ export class TieredCache implements Cache {
   }
 
   async #demote({ object, from, to, item, pace }: Moving): Promise<boolean> {
-    if (!(await copyObject({ object, from: from.cache, to: to.cache, item, pace }))) return false;
+    if (!(await this.#copy({ object, from, to, item, pace }))) return false;
     const { moved } = to.cache;
     moved.demotions++;
     moved.demotedBytes += object.key.size;
