@@ -80,9 +80,9 @@ class Stage {
       const { usedBytes, heldBytes, completeObjects, refused } = this.cache.snapshot();
       const state = JSON.stringify([usedBytes, completeObjects, refused, this.store.counts().requests]);
       same = state === last && heldBytes === 0 ? same + 1 : 0;
-      if (same === 3) return;
+      if (same === 4) return;
       last = state;
-      await sleep(2);
+      await sleep(3);
     }
     assert.fail('the overlay did not come to rest');
   }
