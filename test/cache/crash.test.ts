@@ -202,7 +202,7 @@ for (const [name, expected, damage] of damages) {
     }
     await fill(cache, keys[3]!);
     assert.ok(cache.has(keys[3]!));
-    for (let i = 0; i < 100 && objectFiles(directory).length > cache.snapshot().objects; i++) await pause(20);
+    for (let i = 0; i < 1500 && objectFiles(directory).length > cache.snapshot().objects; i++) await pause(20);
     assert.equal(objectFiles(directory).length, cache.snapshot().objects);
     await cache.shutdown();
     const again = await open(directory, { log });

@@ -42,6 +42,8 @@ export interface Verified extends Epoch {
 
 interface Stopped extends Compared {
   steps: Record<string, number>;
+  /** Reads that failed, of files that changed just then. */
+  refused: string[];
 }
 
 /** How a daemon ends: killed; killed while it unmounts by force; that without being killed. */
@@ -150,7 +152,11 @@ export class Life {
       const words = ['warmup', join(this.mountpoint, 'still')];
       const warmed = warming ? finished(launch(command, words), ROUND_SECONDS) : undefined;
       await sleep(this.#random(LOAD_MOST_MS));
-      assert.deepEqual(await this.ask('alive'), { ended: [] }, 'clients end before the daemon does');
+      const { ended } = await this.ask<{ ended: string[] }>('alive');
+      if (ended.length > 0) {
+        const { wrong } = await this.ask<Stopped>('stop', { at: Number(process.hrtime.bigint()) / 1e9 });
+        assert.fail(`${ended.join(', ')} ended before the daemon did: ${wrong.join('; ')}`);
+      }
       const at = Number(process.hrtime.bigint()) / 1e9;
       before?.();
       await this.#end(ending);

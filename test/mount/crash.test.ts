@@ -109,8 +109,9 @@ async function crashRound(life: Life, random: Random, first: boolean, sum: Sum):
   }
   assert.equal(found.damagedChunks, 0, 'the end of a process damages nothing');
   const ending = pick<Ending>(random, ['killed', 'killed', 'killed', 'killed while stopping', 'stopped by force']);
-  const { steps } = await life.loadAndEnd(ending, { warming: random(4) === 0 });
+  const { steps, refused } = await life.loadAndEnd(ending, { warming: random(4) === 0 });
   sum.count(ending);
+  for (const what of refused) sum.count(what);
   for (const [who, count] of Object.entries(steps)) sum.count(who, count, sum.steps);
   await life.ask('change');
 }

@@ -176,6 +176,9 @@ class Mapper(Worker):
 class Follower(Worker):
     """Reads what changes: every record is of that file, and those that are only ever replaced are of one generation."""
 
+    def prepare(self):
+        self.refusals = 0
+
     def step(self):
         index = self.dice.randrange(MOVING)
         name = f'm{index:02}'
@@ -183,12 +186,12 @@ class Follower(Worker):
             fd = self.open(f'moving/{name}')
         except FileNotFoundError:
             return
+        except OSError as error:
+            return self.refused('open', name, error)
         try:
             data = read_on(fd, 200_000)
         except OSError as error:
-            if error.errno != errno.ESTALE:  # it was replaced and evicted under this handle
-                raise
-            return
+            return self.refused('read', name, error)
         finally:
             os.close(fd)
         if index % 2 == 0 and data:
@@ -202,6 +205,15 @@ class Follower(Worker):
             if not record.startswith(label) and record.count(0) != len(record):  # zeros: cut while it was read
                 self.tally.wrong(f'moving/{name}: {record!r} at {at}')
                 return
+
+
+    def refused(self, what, name, error):
+        """While a file changes, an error is no wrong byte: it is told, and the next one is read."""
+        if error.errno not in (errno.ESTALE, errno.EIO):
+            raise error
+        self.refusals += 1
+        if self.refusals <= 20:
+            self.tally.say('refused', f'{what} of moving/{name}: {error}')
 
 
 class Changer(Worker):
@@ -438,7 +450,7 @@ class Program:
 
     def stop(self, at):
         deadline = time.monotonic() + 20
-        wrong, steps = [], {}
+        wrong, steps, refused = [], {}, []
         for worker in self.workers:
             if isinstance(worker, Changer):
                 worker.process.terminate()
@@ -459,10 +471,12 @@ class Program:
                     wrong.append(value)
                 elif kind == 'ended' and when < at:
                     wrong.append(f'{at - when:.3f} s before the end: {value}')
+                elif kind == 'refused' and when < at:
+                    refused.append(value)
                 elif kind == 'steps':
                     steps[name] = steps.get(name, 0) + value
         self.workers = []
-        return {'wrong': wrong[:10], 'wrongs': len(wrong), 'steps': steps}
+        return {'wrong': wrong[:10], 'wrongs': len(wrong), 'steps': steps, 'refused': refused[:10]}
 
     def change(self):
         for index in self.dice.sample(range(MOVING), 6):
