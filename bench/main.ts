@@ -8,6 +8,7 @@
  *     slow    two epochs from a slow store, with and without the overlay
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
+ *     million  a million small files: what the daemon holds, its longest pause, and a mount with a full index
  *     overhead  what telemetry costs the daemon: processor time with and without it
  *
  *     --json FILE        the result with machine and versions
@@ -17,6 +18,8 @@
  *     --dir DIR          where data are made (and removed): default the temporary directory
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
+ *     --files N          million: how many (1,000,000); bounds are for that many
+ *     --source DIR       million: files that are there already, instead of making them
  *     --minutes N        soak: for how long (30)
  *     --against REF      micro: fail when a benchmark is more than twice as slow as at REF ("merge-base" finds one)
  *     --latency MS, --bandwidth MB/s       the slow store that is the source (5, 200; --quick: 2, 400)
@@ -30,6 +33,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isWork, runGeneral, runReport } from './general/command.ts';
 import { microSuite } from './micro/suite.ts';
+import { millionSuite } from './million/suite.ts';
 import { mountSuite } from './mount/suite.ts';
 import { overheadSuite } from './overhead/suite.ts';
 import { slowSuite } from './slow/suite.ts';
@@ -55,6 +59,8 @@ const OPTIONS = {
   write: { type: 'boolean', default: false },
   against: { type: 'string' },
   minutes: { type: 'string', default: '30' },
+  files: { type: 'string', default: '1000000' },
+  source: { type: 'string' },
 } as const;
 
 const { values, positionals } = parsed();
@@ -81,6 +87,9 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
   },
   overhead: (scope) => {
     return overheadSuite(scope, { python, quick, rounds: Number(values.rounds ?? 15), only: values.only, directory });
+  },
+  million: (scope) => {
+    return millionSuite(scope, { python, directory, files: Number(values.files), source: values.source });
   },
   soak: (scope) => soakSuite(scope, { python, minutes: Number(values.minutes), directory }),
   slow: (scope) => {

@@ -66,6 +66,8 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     operations: operations(session, access?.times.table),
     now: {
       inodes: n('inodes'),
+      restingInodes: n('restingInodes'),
+      restingBytes: n('restingBytes'),
       files: n('openFiles'),
       directories: n('openDirectories'),
       idleDescriptors: n('idleDescriptors'),
@@ -75,6 +77,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
       (typeof connectionTotals)[number],
       number
     >,
+    loop: session.loop ?? null,
     daemon: daemonNow(),
     problems: {
       warnings: log.filter.counts.warn,

@@ -14,6 +14,7 @@ import { Errno, errnoName } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
+import type { LoopStats } from '../telemetry/stats.ts';
 import { KERNEL_MAJOR } from './abi.ts';
 import type { Transport } from './answer.ts';
 import { BusyPolling } from './busy-polling.ts';
@@ -26,7 +27,8 @@ import { Notifier } from './notifier.ts';
 import type { ReplyBuffer } from './replies.ts';
 import type { Request } from './requests.ts';
 import { InitIn, InitOut, WriteIn } from './structs.ts';
-import { Waiter } from './waiter.ts';
+import { Turns } from './turns.ts';
+import { Waiter, type Wakened } from './waiter.ts';
 
 export interface SessionOptions {
   /** /dev/fuse, mounted. The session reads and writes it, and does not close it. */
@@ -82,6 +84,7 @@ export class Session implements Transport, ConnectionEvents {
   readonly #notifier: Notifier;
   readonly #waiter: Waiter;
   readonly #polling = new BusyPolling();
+  readonly #turns = new Turns();
   readonly #started = Promise.withResolvers<Capabilities>();
   readonly #ended = Promise.withResolvers<SessionEnd>();
   #negotiated = false;
@@ -128,8 +131,8 @@ export class Session implements Transport, ConnectionEvents {
     return end;
   }
 
-  snapshot(): SessionSnapshot {
-    return this.#dispatcher.counters.snapshot(this.#dispatcher.pending);
+  snapshot(): SessionSnapshot & { loop: LoopStats } {
+    return { ...this.#dispatcher.counters.snapshot(this.#dispatcher.pending), loop: this.#turns.snapshot() };
   }
 
   // --- the loop ------------------------------------------------------------------------------------------------------
@@ -152,7 +155,8 @@ export class Session implements Transport, ConnectionEvents {
     const dispatcher = this.#dispatcher;
     const { request } = dispatcher;
     // The first wait may last: nothing of this turn is left undone. Later ones are short, for microtasks may be waiting.
-    if (this.#drained && this.#waiter.wait() !== 'device') return;
+    if (!this.#drained) this.#turns.looks(performance.now());
+    else if (this.#wait() !== 'device') return;
     this.#drained = false;
     const lateBefore = dispatcher.counters.late;
     for (let served = 0; this.#end === undefined && served < BATCH; ) {
@@ -172,10 +176,19 @@ export class Session implements Transport, ConnectionEvents {
     }
   }
 
+  /** Waits, which is no part of a turn. */
+  #wait(): Wakened {
+    this.#turns.looks(performance.now());
+    const wakened = this.#waiter.wait();
+    this.#turns.waited(performance.now());
+    return wakened;
+  }
+
   /** Whether another request came soon after the device was found empty. */
   #expectMore(): boolean {
     const polling = this.#polling;
     const emptyMs = performance.now();
+    this.#turns.looks(emptyMs);
     if (polling.windowMs > 0) {
       const untilMs = emptyMs + polling.windowMs;
       do {
@@ -183,12 +196,12 @@ export class Session implements Transport, ConnectionEvents {
         if (this.#waiter.ready()) return true;
       } while (performance.now() < untilMs);
     }
-    if (this.#waiter.wait(SHORT_WAIT_MS) !== 'device') {
-      polling.lost();
-      return false;
-    }
-    polling.slept(performance.now() - emptyMs);
-    return true;
+    const came = this.#waiter.wait(SHORT_WAIT_MS) === 'device';
+    const nowMs = performance.now();
+    this.#turns.waited(nowMs);
+    if (came) polling.slept(nowMs - emptyMs);
+    else polling.lost();
+    return came;
   }
 
   #endWith(result: number): void {

@@ -63,6 +63,8 @@ export interface OverlayOptions {
   writeback?: boolean;
   /** Requests to the source that warming up may have under way at most; 16 unless said. */
   warmupRequests?: number;
+  /** Inodes that are kept as objects; of more, those nobody uses are packed (inode-table.ts). 16,384 unless said. */
+  awakeInodes?: number | undefined;
   /** For listings and attributes of a store that may be slow, in bytes; 64 MiB unless said. 0: nothing is looked up ahead. */
   metadataBytes?: number;
 }
@@ -160,7 +162,7 @@ export class Core {
     this.keepCache = options.keepCache ?? true;
     this.writeback = options.writeback ?? false;
     this.#timestampGranularityMs = options.timestampGranularityMs ?? TIMESTAMP_GRANULARITY_MS;
-    this.inodes = new InodeTable(this.store, this.nowMs());
+    this.inodes = new InodeTable(this.store, this.nowMs(), options.awakeInodes);
     this.sources = new SourceFiles(this.store);
     this.backings = new BackingFiles(this.counters);
     this.sampling = new Sampling(options.sampleOpens ?? 0);
@@ -348,6 +350,7 @@ export class Core {
   }
 
   forget(node: NodeId, count: number): void {
+    if (this.inodes.forgetResting(node, count)) return;
     const inode = this.inodes.get(node);
     if (inode === undefined) return;
     inode.lookups -= count;

@@ -1,38 +1,80 @@
-/** Which nodeid is which file: the inodes the kernel knows, by nodeid and by the store's file id. */
+/**
+ * Which nodeid is which file: the inodes the kernel knows, by nodeid and by the store's file id.
+ *
+ * When there are more than a bound, those that nobody uses are put to rest (resting.ts), but for those that were asked for
+ * again since they were last looked at; they awake when they are asked for. An inode is put to rest only when everything has ended that may have hold of it: what
+ * was under way when it was asked for last (grace.ts), handles, and what it says itself (`Inode.atRest`).
+ */
 import type { FileId, Found, Store, StoreNode } from '../store/store.ts';
 import type { NodeId } from './filesystem.ts';
 import { ROOT } from './filesystem.ts';
+import { Grace } from './grace.ts';
 import { Inode } from './inode.ts';
+import { RestingInodes } from './resting.ts';
+
+/** Inodes awake beyond which others go to rest: some 20 MB. */
+const AWAKE_MOST = 16_384;
+/** Looked at in one turn of the loop: less than 2 ms. */
+const SLICE = 256;
+/** Slices in a row of which none could be put to rest, two of which eras take; and the wait after more, at first and at most. */
+const FRUITLESS_MOST = 4;
+const AGAIN_MS = 10;
+const AGAIN_MOST_MS = 500;
 
 export class InodeTable {
+  /** Who operates on inodes tells it. */
+  readonly grace = new Grace();
   readonly #store: Store;
+  readonly #awakeMost: number;
+  readonly #resting: RestingInodes;
+  /** Those awake. */
   readonly #byNode = new Map<NodeId, Inode>();
-  /** The current generation of each file. INVARIANT: none of them is superseded. */
+  /** The same in a row that is gone through over and over (CLOCK: Corbato, 1968), and where it is gone on with. */
+  readonly #clock: Inode[] = [];
+  #hand = 0;
+  /** Of those awake, the current generation of each file. INVARIANT: none of them is superseded, and none is resting as well. */
   readonly #byFile = new Map<FileId, Inode>();
   #nextNode: NodeId = ROOT + 1;
+  #resters: NodeJS.Immediate | NodeJS.Timeout | undefined;
+  #fruitless = 0;
   readonly root: Inode;
 
-  constructor(store: Store, nowMs: number) {
+  constructor(store: Store, nowMs: number, awakeMost = AWAKE_MOST) {
     this.#store = store;
+    this.#awakeMost = awakeMost;
+    this.#resting = new RestingInodes(store);
     const { node, attributes, id } = store.root();
     this.root = new Inode(ROOT, node, attributes, store.version(attributes), nowMs);
     this.root.lookups = 1; // the kernel never looks the root up, nor forgets it
-    this.#byNode.set(ROOT, this.root);
+    this.#byNode.set(ROOT, this.root); // and not in the row: it never rests
     this.#byFile.set(id, this.root);
   }
 
   get size(): number {
-    return this.#byNode.size;
+    return this.#byNode.size + this.#resting.size;
+  }
+
+  /** At rest, and the memory that takes in bytes. */
+  get resting(): { inodes: number; bytes: number } {
+    return { inodes: this.#resting.size, bytes: this.#resting.bytes };
   }
 
   get(node: NodeId): Inode | undefined {
-    return this.#byNode.get(node);
+    const inode = this.#byNode.get(node) ?? this.#awake(this.#resting.wake(node));
+    if (inode !== undefined) inode.usedIn = this.grace.era;
+    return inode;
   }
 
   /** The current generation of a file, where the kernel knows one. */
   current(found: Found): Inode | undefined {
-    const inode = this.#byFile.get(found.id);
+    const inode = this.#generation(found.id);
     return inode !== undefined && inode.node.birth === found.birth ? inode : undefined;
+  }
+
+  #generation(id: FileId): Inode | undefined {
+    const inode = this.#byFile.get(id) ?? this.#awake(this.#resting.wakeFile(id));
+    if (inode !== undefined) inode.usedIn = this.grace.era;
+    return inode;
   }
 
   /** Adds a generation for what was found at parent/name. Its lookup count starts at 0. */
@@ -42,13 +84,62 @@ export class InodeTable {
 
   /** Adds a generation for a node the store made itself (a file without a name). */
   addNode(node: StoreNode, found: Found, nowMs: number): Inode {
+    const before = this.#generation(found.id);
+    if (before !== undefined) before.superseded = true; // an id reused for another file
     const version = this.#store.version(found.attributes);
     const inode = new Inode(this.#nextNode++, node, found.attributes, version, nowMs);
+    inode.usedIn = this.grace.era;
+    return this.#awake(inode)!;
+  }
+
+  #awake(inode: Inode | undefined): Inode | undefined {
+    if (inode === undefined) return undefined;
     this.#byNode.set(inode.nodeId, inode);
-    const before = this.#byFile.get(found.id);
-    if (before !== undefined) before.superseded = true; // an id reused for another file
-    this.#byFile.set(found.id, inode);
+    this.#byFile.set(inode.node.id, inode);
+    inode.lookedAtIn = this.grace.era;
+    inode.atClock = this.#clock.length;
+    this.#clock.push(inode);
+    if (this.#clock.length > this.#awakeMost) this.#resters ??= setImmediate(this.#rest);
     return inode;
+  }
+
+  /** Puts some to rest. Who is in use, or may be, is passed over and comes to the end. */
+  readonly #rest = (): void => {
+    this.#resters = undefined;
+    this.grace.advance();
+    let rested = 0;
+    for (let looked = 0; looked < SLICE && this.#clock.length > this.#awakeMost; looked++) {
+      if (this.#hand >= this.#clock.length) this.#hand = 0;
+      if (this.#putToRest(this.#clock[this.#hand]!)) rested++;
+      else this.#hand++;
+    }
+    if (this.#clock.length <= this.#awakeMost) return;
+    this.#fruitless = rested > 0 ? 0 : this.#fruitless + 1;
+    const more = this.#fruitless - FRUITLESS_MOST;
+    if (more < 0) this.#resters = setImmediate(this.#rest);
+    else this.#resters = setTimeout(this.#rest, Math.min(AGAIN_MS * 2 ** more, AGAIN_MOST_MS)).unref();
+  };
+
+  #putToRest(inode: Inode): boolean {
+    const again = inode.usedIn > inode.lookedAtIn;
+    inode.lookedAtIn = this.grace.era;
+    if (again || !this.grace.over(inode.usedIn) || !this.#resting.take(inode)) return false;
+    this.#byNode.delete(inode.nodeId);
+    this.#byFile.delete(inode.node.id);
+    this.#takeOut(inode);
+    return true;
+  }
+
+  #takeOut({ atClock }: Inode): void {
+    const last = this.#clock.pop()!;
+    if (atClock === this.#clock.length) return;
+    this.#clock[atClock] = last;
+    last.atClock = atClock;
+  }
+
+  /** The kernel forgets lookups of an inode at rest; false: it is awake, or has to be for that. */
+  forgetResting(node: NodeId, count: number): boolean {
+    return this.#resting.forget(node, count);
   }
 
   /** Ends a generation: the next lookup of the file gets a new nodeid. */
@@ -61,10 +152,18 @@ export class InodeTable {
   remove(inode: Inode): void {
     inode.removed = true;
     this.#byNode.delete(inode.nodeId);
+    this.#takeOut(inode);
     if (this.#byFile.get(inode.node.id) === inode) this.#byFile.delete(inode.node.id);
     this.#store.release(inode.node);
   }
 
+  /** Nothing is put to rest any more. */
+  stop(): void {
+    clearImmediate(this.#resters as NodeJS.Immediate);
+    clearTimeout(this.#resters as NodeJS.Timeout);
+  }
+
+  /** Those awake: those at rest hold nothing. */
   *[Symbol.iterator](): IterableIterator<Inode> {
     yield* this.#byNode.values();
   }

@@ -324,6 +324,8 @@ export const metrics: readonly Metric[] = [
   operationDuration,
 
   gauge('now.inodes', 'inodes', '', 'Files that the kernel knows.', early),
+  gauge('now.restingInodes', 'resting_inodes', '', 'Of these, packed until they are asked for again.', early),
+  gauge('now.restingBytes', 'resting_inodes_bytes', 'bytes', 'Memory that those take.', early),
   gauge('now.files', 'open_files', '', 'Open files.', { ...early, ...kept }),
   gauge('now.directories', 'open_directories', '', 'Open directories.', early),
   gauge('now.idleDescriptors', 'idle_descriptors', '', 'Descriptors of the source kept for the next open.', early),
@@ -336,6 +338,11 @@ export const metrics: readonly Metric[] = [
   counter('connection.interrupted', 'requests_interrupted', '', 'Requests answered EINTR.', early),
   counter('connection.undeliverable', 'replies_undeliverable', '', 'Replies the kernel no longer wanted.', early),
   counter('connection.notifications', 'notifications', '', 'Invalidations sent to the kernel.', early),
+
+  counter('loop.turns', 'loop_turns', '', 'Times that the thread which serves the mount looked for requests.', early),
+  gauge('loop.p99Ms', undefined, 'ms', 'For how long it did other things meanwhile, 99th percentile.', early),
+  gauge('loop.maxMs', undefined, 'ms', 'The longest since the mount: whoever asked meanwhile waited that long.', early),
+  counter('loop.long', 'loop_long_turns', '', 'Of these, 50 ms and longer.', early),
 
   text('daemon.pid', 'Process id of the daemon.'),
   gauge('daemon.residentBytes', 'process_resident_memory_bytes', 'bytes', 'Memory of the daemon.', kept),

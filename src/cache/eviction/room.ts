@@ -2,12 +2,13 @@
  * Room in the tier: who is let in, who goes for it, and what was refused. The policy decides; here is what it cannot know:
  * pins and rules, objects in use, and that the space of a removed object is free only when its file is gone.
  */
+import { hashOf } from '../../packed/hash.ts';
 import type { ContentKey, ContentReader } from '../cache.ts';
 import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
 import type { Rules } from './rules.ts';
-import { extensionOf, hashOf } from './workload.ts';
+import { extensionOf } from './workload.ts';
 
 /** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
 export interface Refusals {
