@@ -27,6 +27,8 @@ const OPEN_MAX = 1024;
 /** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
 const WHOLE_BYTES = 1024 * 1024;
 
+const NOTHING = { version: '', bytes: 0 };
+
 export interface DiskCacheParts {
   tier: Tier;
   openIndex: (anew?: boolean) => IndexDatabase;
@@ -66,6 +68,8 @@ export class DiskCache implements Cache, ObjectHost {
   #hitBytes = 0;
   #misses = 0;
   #missBytes = 0;
+  /** Objects whose every byte is there. */
+  #complete = 0;
   /** Bytes of objects that are dropped and held. */
   #heldBytes = 0;
   readonly #room: Room;
@@ -84,11 +88,16 @@ export class DiskCache implements Cache, ObjectHost {
       rules: new Rules(rules ?? { pin: [], neverCache: [] }),
       wholeBytes: WHOLE_BYTES,
       chunkBytes,
+      rowsLeft: () => this.#index.unloaded.rows,
+      bring: (most) => this.#index.bring(most),
       evict: (object) => this.#evict(object),
     });
     this.#index = new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) });
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
-    if (tier.usedBytes > tier.sizeBytes) void this.loaded.then(() => this.#room.shrink()); // it had more room before
+    void this.loaded.then(() => {
+      this.#room.bring();
+      if (tier.usedBytes > tier.sizeBytes) return this.#room.shrink(); // it had more room before
+    });
     tier.onReset = () => this.#reset();
     const { scrubBytesPerSecond = 0, scrubQuietMs: quietMs } = parts;
     const scrub = { host: this, index: this.#index, reads: () => this.#hits + this.#misses };
@@ -104,7 +113,7 @@ export class DiskCache implements Cache, ObjectHost {
     return this.#index.knows(id);
   }
 
-  /** Every object of earlier runs is known. Until then `#find` brings them by need. */
+  /** Every row of earlier runs was looked at. They become objects by need. */
   get loaded(): Promise<void> {
     return this.#index.loaded;
   }
@@ -122,10 +131,34 @@ export class DiskCache implements Cache, ObjectHost {
     object.item = this.#room.resumed(object);
     this.#objects.set(row.file, object);
     this.#index.resumed(object);
+    this.#count(object);
+  }
+
+  bring(row: IndexRow): CacheObject | undefined {
+    const object = this.#find(row.file);
+    return object?.id === row.id ? object : undefined;
+  }
+
+  putBack(object: CacheObject): void {
+    const { references, uses, busy, dropped, chunks, item } = object;
+    if (chunks.count > 1) return; // what was found of them is worth its memory: to find it again takes longer
+    if (references + uses > 0 || busy || dropped || !item.unclaimed || !this.#index.putBack(object)) return;
+    this.#room.putBack(object);
+    this.#close(object);
+    this.#objects.delete(object.key.file);
+    this.#count(object, false);
+  }
+
+  /** Keeps count of those that are complete; to be told of whatever may change that. */
+  #count(object: CacheObject, kept = !object.dropped): void {
+    const complete = kept && object.complete;
+    if (complete === object.countedComplete) return;
+    object.countedComplete = complete;
+    this.#complete += complete ? 1 : -1;
   }
 
   #find(file: string): CacheObject | undefined {
-    if (this.#index.unloaded > 0 && !this.#objects.has(file)) this.#index.find(file);
+    if (this.#index.unloaded.rows > 0 && !this.#objects.has(file)) this.#index.find(file);
     return this.#objects.get(file);
   }
 
@@ -143,6 +176,7 @@ export class DiskCache implements Cache, ObjectHost {
       object = new CacheObject(this, this.#nextId++, key, this.#chunkBytes);
       object.item = item;
       this.#objects.set(key.file, object);
+      this.#count(object); // an empty file is complete
     } else this.#room.accessed(object, reader);
     object.references++;
     object.used();
@@ -150,13 +184,19 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   has(key: ContentKey): boolean {
-    const object = this.#find(key.file);
-    return object !== undefined && object.key.version === key.version && object.complete;
+    const object = this.#objects.get(key.file);
+    if (object !== undefined) return object.key.version === key.version && object.complete;
+    const row = this.#index.rowOf(key.file);
+    return row !== undefined && row.version === key.version && row.chunks === null;
   }
 
   presentBytes(key: ContentKey): number {
     const object = this.#objects.get(key.file);
-    return object !== undefined && object.key.version === key.version ? object.bytes : 0;
+    const { version, bytes } =
+      object === undefined
+        ? (this.#index.rowOf(key.file) ?? NOTHING)
+        : { version: object.key.version, bytes: object.bytes };
+    return version === key.version ? bytes : 0;
   }
 
   drop(file: string): void {
@@ -174,14 +214,14 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   snapshot(): CacheSnapshot {
-    let complete = 0;
-    for (const object of this.#objects.values()) if (object.complete) complete++;
+    const rows = this.#index.unloaded;
     return {
       directory: this.tier.directory,
       sizeBytes: this.tier.sizeBytes,
       usedBytes: this.tier.usedBytes,
-      objects: this.#objects.size + this.#index.unloaded,
-      completeObjects: complete,
+      objects: this.#objects.size + rows.rows,
+      completeObjects: this.#complete + rows.complete,
+      objectsInMemory: this.#objects.size,
       hits: this.#hits,
       hitBytes: this.#hitBytes,
       misses: this.#misses,
@@ -251,11 +291,13 @@ export class DiskCache implements Cache, ObjectHost {
 
   kept(object: CacheObject, bytes: number): void {
     this.#room.kept(object, bytes);
+    this.#count(object);
   }
 
   lost(object: CacheObject, bytes: number): void {
     this.tier.free(bytes);
     this.#room.lost(object, bytes);
+    this.#count(object);
   }
 
   reused(object: CacheObject): void {
@@ -297,6 +339,7 @@ export class DiskCache implements Cache, ObjectHost {
     }
     this.#open.delete(object); // and is the only way to it from then on: not closed to make room for others
     object.dropped = true;
+    this.#count(object);
     if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
     this.#room.removed(object);
     this.#index.delete(object);

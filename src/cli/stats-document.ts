@@ -93,7 +93,7 @@ function cacheStats({ cache }: Assembly): CacheStats {
     const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
     const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, heldBytes: 0 };
     const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
-    const none = { objects: 0, completeObjects: 0, refused: 0, refusedFor, health: 'none' };
+    const none = { objects: 0, completeObjects: 0, objectsInMemory: 0, refused: 0, refusedFor, health: 'none' };
     return { ...nothing, ...none, ...evicted, ...checks };
   }
   const { directory: _, usedBytes, refused: refusedFor, ...counts } = cache.snapshot();

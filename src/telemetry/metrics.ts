@@ -99,6 +99,13 @@ export const metrics: readonly Metric[] = [
   counter('cache.missBytes', 'cache_miss_bytes', 'bytes', 'Of the reads that had to go to the store.', kept),
   gauge('cache.objects', 'cache_objects', '', 'Objects in the cache: one for each file and version.'),
   gauge('cache.completeObjects', 'cache_complete_objects', '', 'Objects whose every byte is there.'),
+  gauge(
+    'cache.objectsInMemory',
+    'cache_objects_in_memory',
+    '',
+    'Objects that were asked for since the mount, or that may have to go; the others are rows of the index.',
+    early,
+  ),
   counter('cache.refused', 'cache_refused', '', 'Times that content was not taken.'),
   counter(
     'cache.refusedFor.*',

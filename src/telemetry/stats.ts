@@ -32,6 +32,7 @@ export interface CacheStats {
   missBytes: number;
   objects: number;
   completeObjects: number;
+  objectsInMemory: number;
   refused: number;
   /** The same by why. */
   refusedFor: { noRoom: number; disk: number; neverCache: number };

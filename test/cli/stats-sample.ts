@@ -41,6 +41,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       missBytes: 0.5 * 2 ** 30,
       objects: 2400,
       completeObjects: 2390,
+      objectsInMemory: 2400,
       refused: 0,
       checkedChunks: 40,
       damagedChunks: 1,

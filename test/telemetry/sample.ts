@@ -23,6 +23,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       missBytes: 1000,
       objects: 2,
       completeObjects: 1,
+      objectsInMemory: 2,
       refused: 0,
       checkedChunks: 40,
       damagedChunks: 1,

@@ -24,14 +24,22 @@ export interface RoomParts {
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
   chunkBytes: number;
+  /** Objects of earlier runs that are only rows, and how some of them become candidates. */
+  rowsLeft: () => number;
+  bring: (most: number) => void;
   /** Takes an object out of the cache; resolves when its space is free. */
   evict: (object: CacheObject) => Promise<void>;
 }
+
+/** Of what earlier daemons kept and nobody has asked for so many at least are known to the policy: it chooses among samples. */
+const UNCLAIMED_LEAST = 64;
 
 /** A content that is not kept (yet), as the policy sees it. */
 export class ObjectItem extends Item {
   object: CacheObject | undefined;
   pinned = false;
+  /** An earlier daemon kept it, and nobody has asked for it since. */
+  unclaimed = false;
 }
 
 export class Room {
@@ -40,6 +48,8 @@ export class Room {
   evictions = 0;
   evictedBytes = 0;
   pinnedBytes = 0;
+  /** Known to the policy and not asked for. */
+  #unclaimed = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: RoomParts) {
@@ -66,7 +76,7 @@ export class Room {
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
     if (tier.room(wanted)) return item;
     if (!tier.takesMore || wanted > tier.sizeBytes) this.refused.disk++;
-    else if (item.pinned ? policy.victim(undefined, nowMs) !== undefined : policy.admits(item, nowMs)) return item;
+    else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;
     else this.refused.noRoom++;
     return undefined;
   }
@@ -76,13 +86,45 @@ export class Room {
     const { file, version, size } = object.key;
     const item = new ObjectItem(hashOf(`${file}\0${version}`), size, undefined);
     item.bytes = object.bytes;
+    item.unclaimed = true;
+    this.#unclaimed++;
     this.#enter(item, object);
     return item;
+  }
+
+  /** The object is but a row again; false: somebody has asked for it, and what that told would be lost. */
+  putBack({ item }: CacheObject): boolean {
+    if (!item.unclaimed) return false;
+    this.#claim(item);
+    item.resident = false;
+    this.#parts.policy.removed(item);
+    return true;
+  }
+
+  #claim(item: ObjectItem): void {
+    if (item.unclaimed) this.#unclaimed--;
+    item.unclaimed = false;
+  }
+
+  /** Sees to it that the policy has a choice of what nobody has asked for; from the start, for it goes by how long that is so. */
+  bring(): void {
+    if (this.#unclaimed < UNCLAIMED_LEAST && this.#parts.rowsLeft() > 0) this.#parts.bring(UNCLAIMED_LEAST);
+  }
+
+  #admits(item: ObjectItem, nowMs: number): boolean {
+    this.bring();
+    return this.#parts.policy.admits(item, nowMs);
+  }
+
+  #victim(candidate: ObjectItem | undefined): ObjectItem | undefined {
+    this.bring();
+    return this.#parts.policy.victim(candidate, performance.now()) as ObjectItem | undefined;
   }
 
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
     const { policy, rules } = this.#parts;
+    this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
       if (rules.of(key.file, () => reader.path()) === 'pin') this.#pin(item);
@@ -111,6 +153,7 @@ export class Room {
   removed({ item }: CacheObject): void {
     if (!item.resident) return;
     item.resident = false;
+    this.#claim(item);
     if (item.pinned) this.pinnedBytes -= item.bytes;
     else this.#parts.policy.removed(item);
   }
@@ -124,19 +167,19 @@ export class Room {
   }
 
   async #make(object: CacheObject, bytes: number): Promise<boolean> {
-    const { tier, policy } = this.#parts;
+    const { tier } = this.#parts;
     while (!tier.reserve(bytes)) {
       if (object.dropped) return false;
       if (!tier.takesMore || bytes > tier.sizeBytes) {
         this.refused.disk++;
         return false;
       }
-      const victim = policy.victim(object.item.pinned ? undefined : object.item, performance.now());
+      const victim = this.#victim(object.item.pinned ? undefined : object.item);
       if (victim === undefined) {
         this.refused.noRoom++;
         return false;
       }
-      await this.#evict(victim as ObjectItem);
+      await this.#evict(victim);
     }
     return true;
   }
@@ -144,11 +187,11 @@ export class Room {
   /** After the cache was made smaller. */
   shrink(): Promise<void> {
     const turn = this.#turn.then(async () => {
-      const { tier, policy } = this.#parts;
+      const { tier } = this.#parts;
       while (tier.usedBytes > tier.sizeBytes) {
-        const victim = policy.victim(undefined, performance.now());
+        const victim = this.#victim(undefined);
         if (victim === undefined) return; // what is left is pinned or in use
-        await this.#evict(victim as ObjectItem);
+        await this.#evict(victim);
       }
     });
     this.#turn = turn.catch(() => {});
@@ -166,7 +209,9 @@ export class Room {
     item.owner = object;
     item.resident = true;
     if (item.pinned) this.pinnedBytes += item.bytes;
-    else this.#parts.policy.inserted(item, performance.now());
+    else if (item.unclaimed && this.#parts.policy.resumed !== undefined) {
+      this.#parts.policy.resumed(item, performance.now());
+    } else this.#parts.policy.inserted(item, performance.now());
   }
 
   #pin(item: ObjectItem): void {
