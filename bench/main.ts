@@ -10,6 +10,7 @@
  *     cache   what the cache is required to do: warm, too small, mapped, shared by jobs
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
+ *     million  a million small files: what the daemon holds, its longest pause, and a mount with a full index
  *     overhead  what telemetry, and recording a trace, cost: with and without them, in turn
  *
  *     --json FILE        the result with machine and versions
@@ -19,6 +20,8 @@
  *     --dir DIR          where data are made (and removed): default the temporary directory
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
+ *     --files N          million: how many (1,000,000); bounds are for that many
+ *     --source DIR       million: files that are there already, instead of making them
  *     --minutes N        soak: for how long (30); overhead: telemetry, at most (4)
  *     --warm-up N        soak: minutes that count for nothing (a fifth of them all)
  *     --pause-ms N       soak: how long each kind of work rests between its rounds (20)
@@ -36,6 +39,7 @@ import { cacheSuite } from './cache/suite.ts';
 import { findSuite } from './find/suite.ts';
 import { isWork, runGeneral, runReport } from './general/command.ts';
 import { microSuite } from './micro/suite.ts';
+import { millionSuite } from './million/suite.ts';
 import { mountSuite } from './mount/suite.ts';
 import { overheadSuite } from './overhead/suite.ts';
 import { slowSuite } from './slow/suite.ts';
@@ -63,6 +67,8 @@ const OPTIONS = {
   minutes: { type: 'string' },
   'warm-up': { type: 'string' },
   'pause-ms': { type: 'string', default: '20' },
+  files: { type: 'string', default: '1000000' },
+  source: { type: 'string' },
 } as const;
 
 const { values, positionals } = parsed();
@@ -107,6 +113,9 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     const bandwidth = parseSize(values.bandwidth ?? '200MB');
     const rounds = Number(values.rounds ?? 3);
     return cacheSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
+  },
+  million: (scope) => {
+    return millionSuite(scope, { python, directory, files: Number(values.files), source: values.source });
   },
   slow: (scope) => {
     const latencyMs = Number(values.latency ?? 5);

@@ -112,6 +112,8 @@ export interface CacheSnapshot {
   usedBytes: number;
   objects: number;
   completeObjects: number;
+  /** The others are rows of the index, which nobody has asked for since the mount. */
+  objectsInMemory: number;
   /** Reads answered from the tier, and reads that went to the source; and their bytes. */
   hits: number;
   hitBytes: number;
@@ -152,7 +154,7 @@ export interface Cache {
   /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */
   setScrubRate(bytesPerSecond: number): void;
   snapshot(): CacheSnapshot;
-  /** Resolves when every object that earlier runs left is in memory; until then they come by need. */
+  /** Resolves when every row that earlier runs left in the index was looked at. */
   readonly loaded: Promise<void>;
   /** Writes the index out and closes everything. */
   shutdown(): Promise<void>;

@@ -30,6 +30,8 @@ const OPEN_MAX = 1024;
 /** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
 const WHOLE_BYTES = 1024 * 1024;
 
+const NOTHING = { version: '', bytes: 0 };
+
 export interface DiskCacheParts {
   tier: Tier;
   /** Undefined: nothing is written down, and everything ends with the process. */
@@ -74,6 +76,8 @@ export class DiskCache implements Cache, ObjectHost {
   #hitBytes = 0;
   #misses = 0;
   #missBytes = 0;
+  /** Objects whose every byte is there. */
+  #complete = 0;
   /** Bytes of objects that are dropped and held. */
   #heldBytes = 0;
   readonly #room: Room;
@@ -92,12 +96,17 @@ export class DiskCache implements Cache, ObjectHost {
       rules: rules ?? new Rules({ pin: [], neverCache: [] }),
       wholeBytes: WHOLE_BYTES,
       chunkBytes,
+      rowsLeft: () => this.#index.unloaded.rows,
+      bring: (most) => this.#index.bring(most),
       evict: (object) => this.#evict(object),
       spare: () => this.#neighbours?.spare(),
     });
     this.#index = openIndex ? new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) }) : noIndex;
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
-    if (tier.usedBytes > tier.sizeBytes) void this.loaded.then(() => this.#room.shrink()); // it had more room before
+    void this.loaded.then(() => {
+      this.#room.bring();
+      if (tier.usedBytes > tier.sizeBytes) return this.#room.shrink(); // it had more room before
+    });
     tier.onReset = () => {
       parts.onVanished?.();
       this.#reset();
@@ -116,7 +125,7 @@ export class DiskCache implements Cache, ObjectHost {
     return this.#index.knows(id);
   }
 
-  /** Every object of earlier runs is known. Until then `#find` brings them by need. */
+  /** Every row of earlier runs was looked at. They become objects by need. */
   get loaded(): Promise<void> {
     return this.#index.loaded;
   }
@@ -134,10 +143,36 @@ export class DiskCache implements Cache, ObjectHost {
     object.item = this.#room.resumed(object);
     this.#objects.set(row.file, object);
     this.#index.resumed(object);
+    this.#count(object);
+  }
+
+  bring(row: IndexRow): CacheObject | undefined {
+    const object = this.#find(row.file);
+    return object?.id === row.id ? object : undefined;
+  }
+
+  putBack(object: CacheObject): void {
+    const { references, uses, busy, dropped, chunks, item } = object;
+    if (chunks.count > 1) return; // what was found of them is worth its memory: to find it again takes longer
+    if (references + uses > 0 || busy || dropped || !item.unclaimed || !this.#index.putBack(object)) return;
+    this.#room.putBack(object);
+    this.#close(object);
+    this.#objects.delete(object.key.file);
+    this.#count(object, false);
+    object.bytes = 0; // they count with the row
+    object.dropped = true; // for who has met it in between and holds nothing of it
+  }
+
+  /** Keeps count of those that are complete; to be told of whatever may change that. */
+  #count(object: CacheObject, kept = !object.dropped): void {
+    const complete = kept && object.complete;
+    if (complete === object.countedComplete) return;
+    object.countedComplete = complete;
+    this.#complete += complete ? 1 : -1;
   }
 
   #find(file: string): CacheObject | undefined {
-    if (this.#index.unloaded > 0 && !this.#objects.has(file)) this.#index.find(file);
+    if (this.#index.unloaded.rows > 0 && !this.#objects.has(file)) this.#index.find(file);
     return this.#objects.get(file);
   }
 
@@ -156,13 +191,19 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   has(key: ContentKey): boolean {
-    const object = this.#find(key.file);
-    return object !== undefined && object.key.version === key.version && object.complete;
+    const object = this.#objects.get(key.file);
+    if (object !== undefined) return object.key.version === key.version && object.complete;
+    const row = this.#index.rowOf(key.file);
+    return row !== undefined && row.version === key.version && row.chunks === null;
   }
 
   presentBytes(key: ContentKey): number {
     const object = this.#objects.get(key.file);
-    return object !== undefined && object.key.version === key.version ? object.bytes : 0;
+    const { version, bytes } =
+      object === undefined
+        ? (this.#index.rowOf(key.file) ?? NOTHING)
+        : { version: object.key.version, bytes: object.bytes };
+    return version === key.version ? bytes : 0;
   }
 
   drop(file: string): void {
@@ -180,14 +221,14 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   snapshot(): CacheSnapshot {
-    let complete = 0;
-    for (const object of this.#objects.values()) if (object.complete) complete++;
+    const rows = this.#index.unloaded;
     return {
       tiers: [this.tierSnapshot()],
       sizeBytes: this.tier.sizeBytes,
       usedBytes: this.tier.usedBytes,
-      objects: this.#objects.size + this.#index.unloaded,
-      completeObjects: complete,
+      objects: this.#objects.size + rows.rows,
+      completeObjects: this.#complete + rows.complete,
+      objectsInMemory: this.#objects.size,
       hits: this.#hits,
       hitBytes: this.#hitBytes,
       misses: this.#misses,
@@ -207,7 +248,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   tierSnapshot(): TierSnapshot {
     const { name: path, usedBytes, sizeBytes, health } = this.tier;
-    const objects = this.#objects.size + this.#index.unloaded;
+    const objects = this.#objects.size + this.#index.unloaded.rows;
     const hits = { hits: this.#hits, hitBytes: this.#hitBytes };
     return { path, bytes: usedBytes, sizeBytes, objects, ...hits, ...this.moved, health };
   }
@@ -237,9 +278,16 @@ export class DiskCache implements Cache, ObjectHost {
     return undefined;
   }
 
-  /** Those in memory. May change while it is gone through. */
-  objects(): IterableIterator<CacheObject> {
-    return this.#objects.values();
+  /** The object of a file, whatever its version; not acquired. */
+  objectOf(file: string): CacheObject | undefined {
+    return this.#find(file);
+  }
+
+  /** As `Index.after`: keys, and what is complete, of objects and rows. */
+  contentsAfter(id: number, most: number): { contents: ContentKey[]; last: number | undefined } {
+    const { found, last } = this.#index.after(id, most);
+    const whole = found.filter((one) => one.chunks === null || (one instanceof CacheObject && one.complete));
+    return { contents: whole.map((one) => (one instanceof CacheObject ? one.key : one)), last };
   }
 
   /** A new object, of which nothing is there yet. */
@@ -247,6 +295,7 @@ export class DiskCache implements Cache, ObjectHost {
     const object = new CacheObject(this, this.#nextId++, key, chunkBytes);
     object.item = item;
     this.#objects.set(key.file, object);
+    this.#count(object); // an empty file is complete
     return object;
   }
 
@@ -318,12 +367,14 @@ export class DiskCache implements Cache, ObjectHost {
   kept(object: CacheObject, bytes: number): void {
     this.#promised.kept(object, bytes);
     this.#room.kept(object, bytes);
+    this.#count(object);
     if (object.complete) this.#neighbours?.completed(object);
   }
 
   lost(object: CacheObject, bytes: number): void {
     this.tier.free(bytes);
     this.#room.lost(object, bytes);
+    this.#count(object);
   }
 
   reused(object: CacheObject): void {
@@ -371,6 +422,7 @@ export class DiskCache implements Cache, ObjectHost {
     }
     this.#open.delete(object); // and is the only way to it from then on: not closed to make room for others
     object.dropped = true;
+    this.#count(object);
     if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
     this.#room.removed(object);
     this.#promised.end(object);

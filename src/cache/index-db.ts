@@ -58,6 +58,7 @@ export class IndexDatabase {
   readonly #delete: StatementSync;
   readonly #find: StatementSync;
   readonly #slice: StatementSync;
+  readonly #has: StatementSync;
   readonly #boot: string;
   readonly totals: IndexTotals;
   /** The highest id in it; 0 when it is empty. */
@@ -90,6 +91,7 @@ export class IndexDatabase {
     this.#delete = db.prepare('DELETE FROM objects WHERE id = ?');
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE file = ? ORDER BY id DESC LIMIT 1`);
     this.#slice = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE id > ? ORDER BY id LIMIT ?`);
+    this.#has = db.prepare('SELECT 1 FROM objects WHERE id = ?');
     const { rows, bytes } = db.prepare('SELECT count(*) AS rows, total(bytes) AS bytes FROM objects').get()!;
     this.totals = { rows: Number(rows), bytes: Number(bytes) };
     this.lastId = Number(db.prepare('SELECT max(id) AS id FROM objects').get()!.id ?? 0);
@@ -136,6 +138,10 @@ export class IndexDatabase {
       }
     }
     return slice;
+  }
+
+  has(id: number): boolean {
+    return this.#has.get(id) !== undefined;
   }
 
   #counts(row: SealedRow): boolean {

@@ -1,6 +1,8 @@
 /**
- * Brings what the index holds back into memory after a start, without keeping anyone waiting: in slices of some 2 ms, and
- * a file that is asked for before its slice has come by its key.
+ * Rows of earlier runs become objects when they are wanted, not before: there may be a million of them. A file is found by its
+ * key; others are brought a few at a time when something has to go for new content; and the scrub has its own look at each.
+ *
+ * Meanwhile all rows are looked through once after the start, in slices of some 2 ms, for those that count for nothing.
  */
 import type { IndexDatabase, IndexRow, IndexTotals } from './index-db.ts';
 
@@ -13,19 +15,29 @@ export interface LoaderHost {
   resume(row: IndexRow): void;
   /** A row that counts for nothing: it is to be deleted. */
   discard(id: number): void;
-  /** Nothing is left to load; `damaged`: rows that were not right. */
-  loaded(damaged: number): void;
+  /** All rows were looked at; `damaged`: those that were not right. `surplus`: bytes that were counted and are not there. */
+  lookedThrough(damaged: number, surplus: number): void;
   /** The index cannot be read on. */
   failed(error: unknown): void;
+}
+
+/** Rows that are no objects, and how many of them are of complete content as far as is known. */
+export interface RowsLeft extends IndexTotals {
+  complete: number;
 }
 
 export class IndexLoader {
   readonly #db: IndexDatabase;
   readonly #host: LoaderHost;
-  readonly #left: IndexTotals;
-  readonly #lastId: number;
-  /** Rows up to this id are in memory, or gone. */
-  #done = 0;
+  /** By what the index says as a whole, until all rows were looked at. */
+  readonly #left: RowsLeft;
+  /** The same, of the rows up to `#lookedAt`, each of which was found to be right. */
+  readonly #seen: IndexTotals = { rows: 0, bytes: 0 };
+  /** Rows after it are of this run. */
+  readonly lastId: number;
+  #lookedAt = 0;
+  /** Where bringing goes on. */
+  #broughtTo = 0;
   #damaged = 0;
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
@@ -33,62 +45,90 @@ export class IndexLoader {
   constructor(db: IndexDatabase, host: LoaderHost) {
     this.#db = db;
     this.#host = host;
-    this.#left = { ...db.totals };
-    this.#lastId = db.lastId;
+    this.#left = { ...db.totals, complete: 0 };
+    this.lastId = db.lastId;
   }
 
-  /** What is not in memory yet. */
-  get left(): Readonly<IndexTotals> {
+  get left(): Readonly<RowsLeft> {
     return this.#left;
   }
 
   start(): void {
-    this.#timer = setTimeout(() => this.#step(), this.#lastId === 0 ? 0 : SLICE_PAUSE_MS);
+    this.#timer = setTimeout(() => this.#lookOn(), this.lastId === 0 ? 0 : SLICE_PAUSE_MS);
   }
 
-  /** The row of a file that is not in memory yet is resumed. */
-  find(file: string): void {
-    if (this.#ended || this.#left.rows <= 0) return;
+  /** The row of a file that is no object; undefined: there is none that counts. */
+  row(file: string): IndexRow | undefined {
+    if (this.#ended || this.#left.rows <= 0) return undefined;
     try {
       const row = this.#db.find(file);
-      if (row !== undefined && row.id > this.#done && row.id <= this.#lastId && !this.#host.handled(row.id)) {
-        this.#resume(row);
-      }
+      return row !== undefined && this.#waits(row.id) ? row : undefined;
     } catch (error) {
       this.#fail(error);
+      return undefined;
     }
   }
 
-  #step(): void {
-    if (this.#ended) return;
-    try {
-      const { rows, unusable, damaged, last } = this.#db.slice(this.#done, SLICE_ROWS);
-      for (const row of rows) if (row.id <= this.#lastId && !this.#host.handled(row.id)) this.#resume(row);
-      for (const id of unusable) {
-        if (id > this.#lastId || this.#host.handled(id)) continue;
-        this.#host.discard(id);
-        this.#left.rows--; // its bytes are given up with the rest: the row may say anything
-      }
-      this.#damaged += damaged;
-      if (last === undefined || last >= this.#lastId) this.#end();
-      else {
-        this.#done = last;
-        this.#timer = setTimeout(() => this.#step(), SLICE_PAUSE_MS);
-      }
-    } catch (error) {
-      this.#fail(error);
-    }
+  #waits(id: number): boolean {
+    return id <= this.lastId && !this.#host.handled(id);
   }
 
-  #resume(row: IndexRow): void {
-    this.#left.rows--;
-    this.#left.bytes -= row.bytes;
+  resume(row: IndexRow): void {
+    this.#count(row, -1);
     this.#host.resume(row);
   }
 
-  #end(): void {
-    this.#stop();
-    this.#host.loaded(this.#damaged);
+  /** An object is one no more: its row is, as it was. */
+  returned(row: IndexRow): void {
+    this.#count(row, 1);
+  }
+
+  #count({ id, bytes, chunks }: IndexRow, by: 1 | -1): void {
+    this.#left.rows += by;
+    this.#left.bytes += by * bytes;
+    if (id > this.#lookedAt) return;
+    this.#seen.rows += by;
+    this.#seen.bytes += by * bytes;
+    if (chunks === null) this.#left.complete += by;
+  }
+
+  /** Resumes the next `most` rows or so, in the order of their ids and over again. */
+  bring(most: number): void {
+    if (this.#ended || this.#left.rows <= 0) return;
+    try {
+      const { rows, last } = this.#db.slice(this.#broughtTo, most);
+      for (const row of rows) if (this.#waits(row.id)) this.resume(row);
+      this.#broughtTo = last === undefined || last >= this.lastId ? 0 : last;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #lookOn(): void {
+    if (this.#ended) return;
+    try {
+      const { rows, unusable, damaged, last } = this.#db.slice(this.#lookedAt, SLICE_ROWS);
+      for (const row of rows) if (this.#waits(row.id)) this.#see(row);
+      for (const id of unusable) if (this.#waits(id)) this.#host.discard(id); // its bytes are surplus: it may say anything
+      this.#damaged += damaged;
+      this.#lookedAt = last ?? this.lastId;
+      if (this.#lookedAt >= this.lastId) this.#lookedThrough();
+      else this.#timer = setTimeout(() => this.#lookOn(), SLICE_PAUSE_MS);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #see({ bytes, chunks }: IndexRow): void {
+    this.#seen.rows++;
+    this.#seen.bytes += bytes;
+    if (chunks === null) this.#left.complete++;
+  }
+
+  #lookedThrough(): void {
+    const surplus = this.#left.bytes - this.#seen.bytes;
+    Object.assign(this.#left, this.#seen);
+    this.#host.lookedThrough(this.#damaged, surplus);
   }
 
   #fail(error: unknown): void {
@@ -101,12 +141,11 @@ export class IndexLoader {
     clearTimeout(this.#timer);
   }
 
-  /** What was not loaded is given up; its bytes. */
+  /** What was not resumed is given up; its bytes. */
   giveUp(): number {
     this.#stop();
     const { bytes } = this.#left;
-    this.#left.rows = 0;
-    this.#left.bytes = 0;
+    Object.assign(this.#left, { rows: 0, bytes: 0, complete: 0 });
     return bytes;
   }
 }

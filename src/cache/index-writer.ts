@@ -68,13 +68,13 @@ export class IndexWriter implements ObjectIndex {
     this.#syncTimer = setInterval(() => void this.#syncRested(), SYNC_MS).unref();
   }
 
-  /** Counts the bytes of all rows in the tier's space at once; the rows themselves come bit by bit. */
+  /** Counts the bytes of all rows in the tier's space at once; they become objects by need. */
   #load(): IndexLoader {
     const host: LoaderHost = {
       handled: (id) => this.#rows.has(id) || this.#deleted.has(id),
       resume: (row) => this.#resume(row),
       discard: (id) => this.#discard(id),
-      loaded: (damaged) => this.#hasLoaded(damaged),
+      lookedThrough: (damaged, surplus) => this.#lookedThrough(damaged, surplus),
       failed: (error) => this.#rebuild(error),
     };
     const loader = new IndexLoader(this.#db, host);
@@ -83,12 +83,13 @@ export class IndexWriter implements ObjectIndex {
     return loader;
   }
 
-  /** Rows of earlier runs that no object was made of yet. */
-  get unloaded(): number {
-    return Math.max(0, this.#loader.left.rows);
+  /** Rows of earlier runs that are no objects, and how many of complete content: of those that were looked at. */
+  get unloaded(): { rows: number; complete: number } {
+    const { rows, complete } = this.#loader.left;
+    return { rows: Math.max(0, rows), complete };
   }
 
-  /** Resolves when every row of earlier runs is in memory or given up: what no row speaks of then is left over. */
+  /** Resolves when every row of earlier runs was looked at or given up: what no row speaks of then is left over. */
   get loaded(): Promise<void> {
     return this.#loaded.promise;
   }
@@ -98,22 +99,47 @@ export class IndexWriter implements ObjectIndex {
     return this.#db.lastId + 1;
   }
 
-  /** Resumes the object of a file now, when its row has not come yet. */
+  /** Resumes the object of a file now, when it is but a row. */
   find(file: string): void {
-    this.#loader.find(file);
+    const row = this.#loader.row(file);
+    if (row !== undefined) this.#loader.resume(row);
+  }
+
+  /** The row of a file that is no object. */
+  rowOf(file: string): IndexRow | undefined {
+    return this.#loader.row(file);
+  }
+
+  /** Resumes some objects of earlier runs, in the order of their ids. */
+  bring(most: number): void {
+    this.#loader.bring(most);
+  }
+
+  /** An object is forgotten, and its row stays. False: the row does not say all there is to the object. */
+  putBack(object: CacheObject): boolean {
+    if (object.id > this.#loader.lastId || this.#dirty.has(object) || this.#unsynced.has(object)) return false;
+    if (!this.#rows.delete(object.id)) return false;
+    this.#loader.returned(object.row());
+    return true;
   }
 
   get size(): number {
-    return this.#rows.size;
+    return this.#rows.size + this.unloaded.rows;
   }
 
-  /** Every object with a row, those of earlier runs by their ids. May change while it is gone through. */
-  objects(): IterableIterator<CacheObject> {
-    return this.#rows.values();
+  /** The objects and rows after an id, in the order of their ids, `most` of them; what changed just now may not be among them. */
+  after(id: number, most: number): { found: (CacheObject | IndexRow)[]; last: number | undefined } {
+    try {
+      const { rows, last } = this.#db.slice(id, most);
+      const there = rows.filter((row) => !this.#deleted.has(row.id));
+      return { found: there.map((row) => this.#rows.get(row.id) ?? row), last };
+    } catch {
+      return { found: [], last: undefined }; // the next batch of rows meets the same trouble, and sees to it
+    }
   }
 
-  #hasLoaded(damaged: number): void {
-    this.#giveUpUnloaded();
+  #lookedThrough(damaged: number, surplus: number): void {
+    this.#tier.free(surplus);
     this.#settling = this.#db.rebooted;
     this.#settle();
     if (damaged > 0) {
@@ -154,7 +180,7 @@ export class IndexWriter implements ObjectIndex {
   }
 
   knows(id: number): boolean {
-    return this.#rows.has(id);
+    return this.#rows.has(id) || (!this.#deleted.has(id) && this.#db.has(id));
   }
 
   /** Kept with the index, for who has a place to remember. */
@@ -215,7 +241,11 @@ export class IndexWriter implements ObjectIndex {
       objects.push(object);
       if (objects.length === BATCH_ROWS) break;
     }
-    const deleted = [...this.#deleted].slice(0, BATCH_ROWS);
+    const deleted: number[] = [];
+    for (const id of this.#deleted) {
+      deleted.push(id);
+      if (deleted.length === BATCH_ROWS) break;
+    }
     try {
       this.#db.write(
         objects.map((object) => object.row()),
@@ -277,9 +307,9 @@ export class IndexWriter implements ObjectIndex {
     this.#loader = this.#load();
   }
 
-  /** The index is damaged: a new one is written of what is in memory. Rows that had not been loaded are lost. */
+  /** The index is damaged: a new one is written of what is in memory. What was but rows is lost. */
   #rebuild(error: unknown): boolean {
-    const lost = this.unloaded;
+    const lost = this.unloaded.rows;
     this.#closeQuietly();
     this.#giveUpUnloaded();
     this.#deleted.clear();

@@ -3,18 +3,24 @@ import type { IndexRow } from './index-db.ts';
 import type { CacheObject } from './object.ts';
 
 export interface ObjectIndex {
-  /** Rows of earlier runs that no object was made of yet. */
-  readonly unloaded: number;
-  /** Resolves when every row of earlier runs is in memory or given up. */
+  /** Rows of earlier runs that are no objects, and how many of complete content: of those that were looked at. */
+  readonly unloaded: { rows: number; complete: number };
+  /** Resolves when every row of earlier runs was looked at or given up. */
   readonly loaded: Promise<void>;
   /** The lowest id that no row has. */
   readonly firstFreeId: number;
   readonly size: number;
-  /** Every object with a row. May change while it is gone through. */
-  objects(): IterableIterator<CacheObject>;
+  /** The objects and rows after an id, in the order of their ids, `most` of them; what changed just now may not be among them. */
+  after(id: number, most: number): { found: (CacheObject | IndexRow)[]; last: number | undefined };
   knows(id: number): boolean;
-  /** Resumes the object of a file now, when its row has not come yet. */
+  /** Resumes the object of a file now, when it is but a row. */
   find(file: string): void;
+  /** The row of a file that is no object. */
+  rowOf(file: string): IndexRow | undefined;
+  /** Resumes some objects of earlier runs, in the order of their ids. */
+  bring(most: number): void;
+  /** An object is forgotten, and its row stays. False: the row does not say all there is to the object. */
+  putBack(object: CacheObject): boolean;
   /** An object that came from a row, and a row that no object is made of. */
   resumed(object: CacheObject): void;
   discard(row: IndexRow): void;
@@ -32,13 +38,16 @@ export interface ObjectIndex {
 
 /** Of a tier in memory: it ends with the process, and no other run will look for it. */
 export const noIndex: ObjectIndex = {
-  unloaded: 0,
+  unloaded: { rows: 0, complete: 0 },
   loaded: Promise.resolve(),
   firstFreeId: 1,
   size: 0,
-  objects: () => [].values(),
+  after: () => ({ found: [], last: undefined }),
   knows: () => false,
   find: () => {},
+  rowOf: () => undefined,
+  bring: () => {},
+  putBack: () => false,
   resumed: () => {},
   discard: () => {},
   put: () => {},

@@ -52,6 +52,8 @@ export class CacheObject implements CachedContent {
   hasFile: boolean;
   /** When it was last written to (monotonic ms), for the pass that syncs. */
   writtenAtMs = 0;
+  /** It is among those that the cache counts as complete. */
+  countedComplete = false;
   /** When it was last used as the index has it; seconds since 1970. */
   usedAtS: number;
 

@@ -6,7 +6,8 @@
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { DiskActivity } from './disk-activity.ts';
-import type { CacheObject } from './object.ts';
+import type { IndexRow } from './index-db.ts';
+import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
 import type { ObjectIndex } from './object-index.ts';
 import { checksumOf } from './verify.ts';
@@ -18,6 +19,8 @@ const QUIET_MS = 2000;
 const OTHERS_BYTES = 1024 * 1024;
 const REST_SECONDS = 86_400;
 const NOTE_SECONDS = 30;
+/** Looked up in the index at once. */
+const ROWS = 64;
 
 export interface ScrubSnapshot {
   /** off; waiting: for the rows of the index; running; paused: others read; resting: until the next pass. */
@@ -31,8 +34,15 @@ export interface ScrubSnapshot {
   done: number;
 }
 
+export interface ScrubHost extends ObjectHost {
+  /** The object of a row, until it is put back; undefined: it is none any more. */
+  bring(row: IndexRow): CacheObject | undefined;
+  /** It need not be an object any more. */
+  putBack(object: CacheObject): void;
+}
+
 export interface ScrubParts {
-  host: ObjectHost;
+  host: ScrubHost;
   index: ObjectIndex;
   /** Reads that the mount was asked so far. */
   reads: () => number;
@@ -44,7 +54,7 @@ export interface ScrubParts {
 
 export class Scrubber {
   bytesPerSecond: number;
-  readonly #host: ObjectHost;
+  readonly #host: ScrubHost;
   readonly #index: ObjectIndex;
   readonly #reads: () => number;
   readonly #quietMs: number;
@@ -53,8 +63,13 @@ export class Scrubber {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  #walk: IterableIterator<CacheObject> | undefined;
+  /** A pass is under way; what comes next in it, and after which id. */
+  #passing = false;
+  #upcoming: (CacheObject | IndexRow)[] = [];
+  #at = 0;
   #object: CacheObject | undefined;
+  /** The object is one only to be checked. */
+  #brought = false;
   #chunk = 0;
   #walked = 0;
   /** Objects up to this id were checked in this pass, by this run or the one before. */
@@ -101,7 +116,7 @@ export class Scrubber {
   }
 
   stop(): void {
-    if (!this.#stopped && this.#walk !== undefined) this.#note();
+    if (!this.#stopped && this.#passing) this.#note();
     this.#stopped = true;
     clearTimeout(this.#timer);
   }
@@ -134,37 +149,50 @@ export class Scrubber {
   }
 
   async #work(): Promise<void> {
-    if (this.#walk === undefined && secondsNow() < this.#restUntilS) {
+    if (!this.#passing && secondsNow() < this.#restUntilS) {
       this.#state = 'resting';
       return;
     }
     this.#state = 'running';
     while (this.#budget > 0 && !this.#stopped) {
       this.#object ??= this.#nextObject();
-      if (this.#object === undefined) {
+      if (this.#object !== undefined) await this.#workOn(this.#object);
+      else if (this.#lookUp()) await new Promise(setImmediate);
+      else {
         this.#endPass();
         return;
       }
-      await this.#workOn(this.#object);
     }
     if (secondsNow() - this.#notedAtS > NOTE_SECONDS) this.#note();
   }
 
-  /** The next that holds bytes at rest, in this pass. */
+  /** The next that holds bytes at rest, of those that were looked up; undefined: there is none among them. */
   #nextObject(): CacheObject | undefined {
-    this.#walk ??= this.#index.objects();
     this.#chunk = 0;
-    for (let next = this.#walk.next(); next.done !== true; next = this.#walk.next()) {
+    for (let next = this.#upcoming.shift(); next !== undefined; next = this.#upcoming.shift()) {
       this.#walked++;
-      const object = next.value;
-      if (object.id > this.#afterId && object.synced && object.bytes > 0) return object;
+      if (!next.synced || next.bytes === 0) continue;
+      this.#brought = !(next instanceof CacheObject);
+      const object = next instanceof CacheObject ? next : this.#host.bring(next);
+      if (object !== undefined && !object.dropped && object.synced && object.bytes > 0) return object;
     }
     return undefined;
   }
 
+  /** Looks up what comes next in the pass. False: there is nothing more. */
+  #lookUp(): boolean {
+    if (!this.#passing) this.#at = this.#afterId;
+    this.#passing = true;
+    const { found, last } = this.#index.after(this.#at, ROWS);
+    if (last === undefined) return false;
+    this.#at = last;
+    this.#upcoming = found;
+    return true;
+  }
+
   #endPass(): void {
     this.#passes++;
-    this.#walk = undefined;
+    this.#passing = false;
     this.#walked = 0;
     this.#afterId = 0;
     this.#restUntilS = secondsNow() + REST_SECONDS;
@@ -192,6 +220,7 @@ export class Scrubber {
     }
     if (fd === -Errno.ENOENT && !object.dropped) object.broken();
     if (object.id > this.#afterId) this.#afterId = object.id;
+    if (this.#brought) this.#host.putBack(object);
     this.#object = undefined;
   }
 

@@ -29,7 +29,7 @@ const SHARE_MOST = 1 / 4;
 /** Doubles looked at for one that nobody uses. */
 const LOOKED_AT = 64;
 /** Objects of an earlier run that are looked up in one turn of the loop, and the time between two turns. */
-const LOOKED_AT_ONCE = 500;
+const LOOKED_AT_ONCE = 100;
 const PAUSE_MS = 5;
 
 export interface TierPlace {
@@ -51,8 +51,8 @@ class PlacedTier {
   readonly cache: DiskCache;
   readonly volatile: boolean;
   readonly at: number;
-  /** By file: objects that a faster tier has as well, and that may go first. */
-  readonly doubles = new Map<string, CacheObject>();
+  /** Files of which a faster tier has all as well: their objects may go first. Most are but rows of the index. */
+  readonly doubles = new Set<string>();
   readonly copyBelow: Move;
 
   constructor({ cache, volatile }: TierPlace, at: number, copyBelow: (tier: PlacedTier) => Move) {
@@ -69,15 +69,17 @@ class PlacedTier {
   /** A double that nobody uses. */
   spare(): CacheObject | undefined {
     let left = LOOKED_AT;
-    for (const object of this.doubles.values()) {
-      if (!object.held) return object;
+    for (const file of this.doubles) {
+      const object = this.cache.objectOf(file);
+      if (object === undefined) this.doubles.delete(file);
+      else if (!object.held && !object.item.pinned) return object;
       if (--left === 0) break;
     }
     return undefined;
   }
 
   /** All of an object's content is here. */
-  has({ key }: CacheObject): boolean {
+  has({ key }: { readonly key: ContentKey }): boolean {
     return this.cache.has(key);
   }
 
@@ -114,7 +116,7 @@ export class TieredCache implements Cache {
         spare: () => tier.spare(),
         reused: (object) => this.#read(tier, object),
         completed: (object) => this.#completed(tier, object),
-        removed: (object) => this.#removed(object),
+        removed: (object) => this.#removed(tier, object),
       };
     }
     void this.loaded.then(() => this.#findDoubles());
@@ -193,6 +195,7 @@ export class TieredCache implements Cache {
       usedBytes: sum(({ usedBytes }) => usedBytes),
       objects: sum(({ objects }) => objects) - doubles - this.#copying,
       completeObjects: sum(({ completeObjects }) => completeObjects) - doubles,
+      objectsInMemory: sum(({ objectsInMemory }) => objectsInMemory),
       hits: sum(({ hits }) => hits),
       hitBytes: sum(({ hitBytes }) => hitBytes),
       misses: sum(({ misses }) => misses),
@@ -259,15 +262,15 @@ export class TieredCache implements Cache {
 
   /** A faster tier has this one as well. What is always kept does not count as spare for that. */
   #doubled(tier: PlacedTier, object: CacheObject): void {
-    if (!object.dropped && !object.item.pinned) tier.doubles.set(object.key.file, object);
+    if (!object.dropped && !object.item.pinned) tier.doubles.add(object.key.file);
   }
 
-  #removed(object: CacheObject): void {
+  #removed(from: PlacedTier, object: CacheObject): void {
     const { file } = object.key;
-    for (const { doubles, at } of this.#tiers) {
-      const double = doubles.get(file);
-      if (double === undefined) continue;
-      if (double === object || !this.#tiers.slice(0, at).some((faster) => faster.has(double))) doubles.delete(file);
+    for (const tier of this.#tiers) {
+      if (!tier.doubles.has(file)) continue;
+      if (tier === from || !this.#tiers.slice(0, tier.at).some((faster) => faster.has(object)))
+        tier.doubles.delete(file);
     }
   }
 
@@ -288,14 +291,13 @@ export class TieredCache implements Cache {
     const { moved } = to.cache;
     moved.demotions++;
     moved.demotedBytes += object.key.size;
-    if (from.has(object)) this.#doubledBelow(to, object);
+    if (from.has(object)) this.#doubledBelow(to, object.key);
     return true;
   }
 
   /** The double of an object that a faster tier has. */
-  #doubledBelow(tier: PlacedTier, { key }: CacheObject): void {
-    const double = tier.cache.lookup(key);
-    if (double?.complete) this.#doubled(tier, double);
+  #doubledBelow(tier: PlacedTier, key: ContentKey): void {
+    if (tier.has({ key })) tier.doubles.add(key.file);
   }
 
   /** What came to a tier in memory is copied below, where there is room: it need not be fetched again after the next start. */
@@ -315,12 +317,13 @@ export class TieredCache implements Cache {
 
   /** What an earlier run left in two tiers. */
   async #findDoubles(): Promise<void> {
-    let looked = 0;
     for (const tier of this.#tiers) {
       const below = this.#tiers.slice(tier.at + 1);
-      for (const object of below.length > 0 && !tier.volatile ? tier.cache.objects() : []) {
-        if (object.complete) for (const slower of below) this.#doubledBelow(slower, object);
-        if (++looked % LOOKED_AT_ONCE === 0) await pause();
+      if (below.length === 0 || tier.volatile) continue;
+      for (let at: number | undefined = 0; at !== undefined; await pause()) {
+        const { contents, last } = tier.cache.contentsAfter(at, LOOKED_AT_ONCE);
+        for (const key of contents) for (const slower of below) if (tier.has({ key })) this.#doubledBelow(slower, key);
+        at = last;
       }
     }
   }

@@ -4,7 +4,7 @@ import { MloError } from '../errors.ts';
 import { MountError, mountFuse, Session } from '../fuse/index.ts';
 import { close } from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { ConnectionTotal } from '../telemetry/stats.ts';
+import type { ConnectionTotal, LoopStats } from '../telemetry/stats.ts';
 import { type Assembly, doesWithoutOpen } from './assemble.ts';
 
 export interface Ended {
@@ -29,6 +29,7 @@ export interface ConnectionStats extends Partial<Record<ConnectionTotal, number>
   errors: Record<string, number>;
   pending: number;
   defects: number;
+  loop?: LoopStats;
 }
 
 export async function connectMount(request: DaemonRequest, assembly: Assembly, log: Log): Promise<Connection> {

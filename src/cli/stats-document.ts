@@ -68,6 +68,8 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     operations: operations(session, access?.times.table),
     now: {
       inodes: n('inodes'),
+      restingInodes: n('restingInodes'),
+      restingBytes: n('restingBytes'),
       files: n('openFiles'),
       directories: n('openDirectories'),
       idleDescriptors: n('idleDescriptors'),
@@ -77,6 +79,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
       (typeof connectionTotals)[number],
       number
     >,
+    loop: session.loop ?? null,
     daemon: daemonNow(),
     problems: {
       warnings: log.filter.counts.warn,
@@ -92,7 +95,8 @@ function cacheStats({ cache }: Assembly): CacheStats {
     const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
     const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, heldBytes: 0 };
     const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
-    const none = { objects: 0, completeObjects: 0, refused: 0, refusedFor, tiers: [], health: 'none' };
+    const objects = { objects: 0, completeObjects: 0, objectsInMemory: 0 };
+    const none = { ...objects, refused: 0, refusedFor, tiers: [], health: 'none' };
     return { ...nothing, ...none, ...evicted, ...checks };
   }
   const { usedBytes, refused: refusedFor, ...counts } = cache.snapshot();

@@ -135,7 +135,10 @@ function describe(status: Status): string {
     ['source', `${status.source} (${effective.storeSpeed})`],
     ['health', status.health],
     ['daemon', `pid ${status.pid}, version ${status.version}, Node ${status.node}, since ${status.mountedAt}`],
-    ['', `${formatSize(daemon.residentBytes)} resident, ${daemon.cpuSeconds.toFixed(1)} s of CPU time`],
+    [
+      '',
+      `${formatSize(daemon.residentBytes)} resident, ${daemon.cpuSeconds.toFixed(1)} s of CPU time${turns(stats.loop)}`,
+    ],
     ['log', `${status.log} (${problems.warnings} warnings, ${problems.errors} errors, ${problems.defects} defects)`],
     ['transport', status.transport],
     ...(status.metrics === null ? [] : [['metrics', status.metrics] as [string, string]]),
@@ -156,6 +159,11 @@ function describe(status: Status): string {
   const rest = Object.entries(status.options).filter(([, { from }]) => from === 'default');
   lines.push(['default', rest.map(([name, { value }]) => `${name}=${value}`).join(' ')]);
   return [status.mountpoint, ...lines.map(([name, text]) => `  ${name.padEnd(10)} ${text}`)].join('\n');
+}
+
+/** The longest that a request had to wait for the thread, where it was noticeable. */
+function turns(loop: StatsDocument['loop']): string {
+  return loop === null || loop.long === 0 ? '' : `; longest turn ${loop.maxMs.toFixed(0)} ms`;
 }
 
 function scrubText({ scrub, damagedChunks }: CacheStats): string {

@@ -5,6 +5,7 @@ import { totalmem } from 'node:os';
 const MIB = 2 ** 20;
 const LEAST = 128 * MIB;
 const MOST = 4096 * MIB;
+const METADATA_MOST = 64 * MIB;
 /** The limit of version 1 that means none is near 2^63. */
 const NO_LIMIT = 2 ** 60;
 
@@ -34,9 +35,9 @@ export function memoryBudget(wish: number | 'auto', limit: MemoryLimit = memoryL
   return wish === 'auto' ? Math.min(MOST, Math.max(LEAST, limit.bytes / 8)) : wish;
 }
 
-/** For what is known of names and attributes, in bytes: part of the heap. */
+/** For what is known of names and attributes, in bytes: part of the heap, of a large one as much as some 100,000 names take. */
 export function metadataBudget(wish: number | 'auto', heapBytes: number): number {
-  return wish === 'auto' ? heapBytes / 8 : wish;
+  return wish === 'auto' ? Math.min(METADATA_MOST, heapBytes / 8) : wish;
 }
 
 /** The group and every group above it: each one's limit holds. In a container the path may not be visible from within. */

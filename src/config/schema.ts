@@ -321,7 +321,7 @@ export const settingsSchema = z.strictObject({
     fallback: 'auto',
     about:
       'Memory for what is known of names and attributes of a source that may be slow. Within it, listing a directory has ' +
-      'the attributes of all its entries asked for at once. `auto`: an eighth of `max-memory`. `off`: each is asked for ' +
+      'the attributes of all its entries asked for at once. `auto`: an eighth of `max-memory`, 64 MiB at most. `off`: each is asked for ' +
       'when it is wanted.',
   }),
   'metadata-disk': described(z.union([auto, text(parseMetadataSize)]), {

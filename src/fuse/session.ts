@@ -15,6 +15,7 @@ import * as sys from '../sys/libc.ts';
 import { O_NONBLOCK } from '../sys/open-flags.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
+import type { LoopStats } from '../telemetry/stats.ts';
 import { KERNEL_MAJOR } from './abi.ts';
 import type { Transport } from './answer.ts';
 import { BusyPolling } from './busy-polling.ts';
@@ -28,7 +29,8 @@ import { Notifier } from './notifier.ts';
 import type { ReplyBuffer } from './replies.ts';
 import type { Request } from './requests.ts';
 import { InitIn, InitOut, WriteIn } from './structs.ts';
-import { Waiter } from './waiter.ts';
+import { Turns } from './turns.ts';
+import { Waiter, type Wakened } from './waiter.ts';
 
 export interface SessionOptions {
   /** /dev/fuse, mounted. The session reads and writes it, and does not close it. */
@@ -84,6 +86,7 @@ export class Session implements Transport, ConnectionEvents {
   readonly #waiter: Waiter;
   #pipe: DevicePipe | undefined;
   readonly #polling = new BusyPolling();
+  readonly #turns = new Turns();
   readonly #started = Promise.withResolvers<Capabilities>();
   readonly #ended = Promise.withResolvers<SessionEnd>();
   #negotiated = false;
@@ -131,8 +134,8 @@ export class Session implements Transport, ConnectionEvents {
     return end;
   }
 
-  snapshot(): SessionSnapshot {
-    return this.#dispatcher.counters.snapshot(this.#dispatcher.pending);
+  snapshot(): SessionSnapshot & { loop: LoopStats } {
+    return { ...this.#dispatcher.counters.snapshot(this.#dispatcher.pending), loop: this.#turns.snapshot() };
   }
 
   // --- the loop ------------------------------------------------------------------------------------------------------
@@ -155,7 +158,8 @@ export class Session implements Transport, ConnectionEvents {
     const dispatcher = this.#dispatcher;
     const { request } = dispatcher;
     // The first wait may last: nothing of this turn is left undone. Later ones are short, for microtasks may be waiting.
-    if (this.#drained && this.#waiter.wait() !== 'device') return;
+    if (!this.#drained) this.#turns.looks(performance.now());
+    else if (this.#wait() !== 'device') return;
     this.#drained = false;
     const lateBefore = dispatcher.counters.late;
     for (let served = 0; this.#end === undefined && served < BATCH; ) {
@@ -175,10 +179,19 @@ export class Session implements Transport, ConnectionEvents {
     }
   }
 
+  /** Waits, which is no part of a turn. */
+  #wait(): Wakened {
+    this.#turns.looks(performance.now());
+    const wakened = this.#waiter.wait();
+    this.#turns.waited(performance.now());
+    return wakened;
+  }
+
   /** Whether another request came soon after the device was found empty. */
   #expectMore(): boolean {
     const polling = this.#polling;
     const emptyMs = performance.now();
+    this.#turns.looks(emptyMs);
     if (polling.windowMs > 0) {
       const untilMs = emptyMs + polling.windowMs;
       do {
@@ -187,9 +200,11 @@ export class Session implements Transport, ConnectionEvents {
       } while (performance.now() < untilMs);
     }
     const wakened = this.#waiter.wait(SHORT_WAIT_MS);
+    const nowMs = performance.now();
+    this.#turns.waited(nowMs);
     if (wakened === 'neither') polling.lost(); // a timer of ours tells nothing of the clients
     if (wakened !== 'device') return false;
-    polling.slept(performance.now() - emptyMs);
+    polling.slept(nowMs - emptyMs);
     return true;
   }
 

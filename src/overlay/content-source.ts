@@ -1,4 +1,8 @@
-/** An inode's source file as the cache reads it: bytes of one version, and the question whether it still is that version. */
+/**
+ * An inode's source file as the cache reads it: bytes of one version, and the question whether it still is that version. A fetch
+ * may outlast the operation that began it; the use of the source file keeps the inode from going to rest meanwhile, and between
+ * its bytes and the question nothing else has a turn of the loop.
+ */
 import type { ContentSource } from '../cache/cache.ts';
 import type { Store, Version } from '../store/store.ts';
 import { failed, type Outcome } from '../sys/errno.ts';

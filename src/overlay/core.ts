@@ -68,6 +68,8 @@ export interface OverlayOptions {
   warmupRequests?: number;
   /** How far ahead of a reader a large file is brought into the cache, in bytes; 8 MiB unless said. 0: not at all. */
   readAheadBytes?: number;
+  /** Inodes that are kept as objects; of more, those nobody uses are packed (inode-table.ts). 16,384 unless said. */
+  awakeInodes?: number | undefined;
   /** For listings and attributes of a store that may be slow, in bytes; 64 MiB unless said. 0: nothing is looked up ahead. */
   metadataBytes?: number;
   /** Where names are kept from mount to mount; only with `immutable`, a store that may be slow, and `metadataBytes`. */
@@ -172,7 +174,7 @@ export class Core {
     this.writeback = options.writeback ?? false;
     this.#timestampGranularityMs = options.timestampGranularityMs ?? TIMESTAMP_GRANULARITY_MS;
     this.#shelf = options.shelf;
-    this.inodes = new InodeTable(this.store, this.nowMs(), this.#shelf);
+    this.inodes = new InodeTable(this.store, this.nowMs(), { awakeMost: options.awakeInodes, changes: this.#shelf });
     this.sources = new SourceFiles(this.store);
     this.backings = new BackingFiles(this.counters);
     this.sampling = new Sampling(options.sampleOpens ?? 0);
@@ -382,7 +384,7 @@ export class Core {
   }
 
   forget(node: NodeId, count: number): void {
-    if (this.inodes.forgetTold(node, count)) return;
+    if (this.inodes.forgetTold(node, count) || this.inodes.forgetResting(node, count)) return;
     const inode = this.inodes.get(node);
     if (inode === undefined) return;
     inode.lookups -= count;

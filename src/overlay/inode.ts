@@ -7,7 +7,7 @@
  */
 import type { AccessedFile } from '../access/observer.ts';
 import type { CachedContent } from '../cache/cache.ts';
-import type { Attributes } from '../store/attributes.ts';
+import { type Attributes, isDirectory } from '../store/attributes.ts';
 import type { Store, StoreFile, StoreNode, Version } from '../store/store.ts';
 import type { Outcome } from '../sys/errno.ts';
 import { InodeContentSource } from './content-source.ts';
@@ -92,6 +92,14 @@ export class Inode implements AccessedFile {
 
   observed: object | undefined;
 
+  /** Works that hold it without a handle. */
+  holders = 0;
+  /** When it was asked for last, and when it was looked at whether it may rest, as eras of `Grace`. */
+  usedIn = 0;
+  lookedAtIn = 0;
+  /** Its place in the row of those awake. */
+  atClock = -1;
+
   #contentSource: InodeContentSource | undefined;
   #fileKey: string | undefined;
   readonly #changes: ChangeListener | undefined;
@@ -153,6 +161,20 @@ export class Inode implements AccessedFile {
 
   get opens(): number {
     return this.cachedOpens + this.passthroughOpens;
+  }
+
+  /** Nobody has it open, works on it or holds anything by it. Directories never are: what is in them goes by them. */
+  get atRest(): boolean {
+    const { file, opening, users } = this.source;
+    return (
+      this.opens + this.holders + users + this.writers + this.writersComing + this.standing === 0 &&
+      file === undefined &&
+      opening === undefined &&
+      this.backing === undefined &&
+      this.content === undefined &&
+      !(this.superseded || this.unlinked || this.removed) &&
+      !isDirectory(this.attributes.mode)
+    );
   }
 
   /** Handles that are served from an immutable object and so cannot follow a change of the file. */

@@ -135,7 +135,7 @@ export class Overlay implements FileSystem {
   }
 
   tmpfile(parent: NodeId, mode: number, umask: number, flags: number, caller: Caller): Reply<Created> {
-    return creating.tmpfile(this.#core, parent, mode, umask, flags, caller);
+    return this.#held(creating.tmpfile(this.#core, parent, mode, umask, flags, caller));
   }
 
   read(
@@ -147,8 +147,12 @@ export class Overlay implements FileSystem {
     caller: Caller,
     carrier?: Carrier,
   ): number | Promise<number | LateBytes> {
-    if (handle === 0 && this.#core.withoutOpen) return this.#standing.read(node, offset, size, into, caller, carrier);
-    return read(this.#core, handle, offset, size, into, caller, carrier);
+    const standing = handle === 0 && this.#core.withoutOpen;
+    return this.#held(
+      standing
+        ? this.#standing.read(node, offset, size, into, caller, carrier)
+        : read(this.#core, handle, offset, size, into, caller, carrier),
+    );
   }
 
   write(
@@ -159,15 +163,15 @@ export class Overlay implements FileSystem {
     clearSuidSgid: boolean,
     caller: Caller,
   ): Reply<number> {
-    return writing.write(this.#core, handle, offset, data, clearSuidSgid, caller);
+    return this.#held(writing.write(this.#core, handle, offset, data, clearSuidSgid, caller));
   }
 
   flush(_node: NodeId, handle: HandleId): Reply<0> {
-    return writing.flush(this.#core, handle);
+    return this.#held(writing.flush(this.#core, handle));
   }
 
   fsync(_node: NodeId, handle: HandleId, dataOnly: boolean): Reply<0> {
-    return writing.fsync(this.#core, handle, dataOnly);
+    return this.#held(writing.fsync(this.#core, handle, dataOnly));
   }
 
   release(_node: NodeId, handle: HandleId): void {
@@ -175,11 +179,11 @@ export class Overlay implements FileSystem {
   }
 
   fallocate(_node: NodeId, handle: HandleId, mode: number, offset: number, length: number, caller: Caller): Reply<0> {
-    return writing.fallocate(this.#core, handle, mode, offset, length, caller);
+    return this.#held(writing.fallocate(this.#core, handle, mode, offset, length, caller));
   }
 
   lseek(_node: NodeId, handle: HandleId, offset: number, whence: number): Reply<number> {
-    return writing.lseek(this.#core, handle, offset, whence);
+    return this.#held(writing.lseek(this.#core, handle, offset, whence));
   }
 
   copyFileRange(
@@ -192,7 +196,7 @@ export class Overlay implements FileSystem {
     length: number,
     caller: Caller,
   ): Reply<number> {
-    return writing.copyFileRange(this.#core, handle, offset, toHandle, toOffset, length, caller);
+    return this.#held(writing.copyFileRange(this.#core, handle, offset, toHandle, toOffset, length, caller));
   }
 
   opendir(node: NodeId, caller?: Caller): Reply<OpenedDirectory> {
@@ -207,7 +211,7 @@ export class Overlay implements FileSystem {
     sink: DirectorySink,
     caller?: Caller,
   ): Reply<0> {
-    return directory.readdir(this.#core, handle, offset, plus, sink, caller?.pid ?? 0);
+    return this.#held(directory.readdir(this.#core, handle, offset, plus, sink, caller?.pid ?? 0));
   }
 
   releasedir(_node: NodeId, handle: HandleId): void {
@@ -215,7 +219,7 @@ export class Overlay implements FileSystem {
   }
 
   fsyncdir(node: NodeId): Reply<0> {
-    return directory.fsyncdir(this.#core, node);
+    return this.#held(directory.fsyncdir(this.#core, node));
   }
 
   getxattr(node: NodeId, name: string, caller?: Caller): Reply<Buffer> {
@@ -246,8 +250,14 @@ export class Overlay implements FileSystem {
   /** Notes who is sent back by ESTALE, before the answer goes out: what led there must not lead there again. */
   #told<T>(node: NodeId, reply: Reply<T>, caller: Caller | undefined): Reply<T> {
     const thread = caller?.pid ?? 0; // the object is reused
-    if (reply instanceof Promise) return reply.then((outcome) => this.#note(node, outcome, thread));
+    if (reply instanceof Promise) return this.#held(reply.then((outcome) => this.#note(node, outcome, thread)));
     return this.#note(node, reply, thread);
+  }
+
+  /** What goes on may have hold of inodes until it ends. */
+  #held<T>(reply: T): T {
+    if (reply instanceof Promise) this.#core.inodes.grace.until(reply);
+    return reply;
   }
 
   #note<T>(node: NodeId, outcome: Outcome<T>, thread: number): Outcome<T> {
@@ -257,6 +267,7 @@ export class Overlay implements FileSystem {
 
   async stop(): Promise<void> {
     const core = this.#core;
+    core.inodes.stop();
     await this.warmups.stop();
     for (const handle of core.files) ways.release(core, handle.id);
     for (const inode of core.inodes) {
@@ -275,6 +286,8 @@ export class Overlay implements FileSystem {
     return {
       ...counters,
       inodes: inodes.size,
+      restingInodes: inodes.resting.inodes,
+      restingBytes: inodes.resting.bytes,
       openFiles: files.size,
       openDirectories: directories.size,
       idleDescriptors: sources.idle,

@@ -137,9 +137,11 @@ export class ReadAhead {
     const piece: Piece = { end: offset + length, bytes: 0 };
     stream.pieces.push(piece);
     this.#underWay++;
+    inode.holders++; // whoever read it may have closed it long since
     const begunMs = this.#core.nowMs();
     const brought = await content.fill(length, offset, inode.contentSource(store, sources));
     this.#underWay--;
+    inode.holders--;
     if (failed(brought)) {
       stream.runBytes = -REST_BYTES;
       return;

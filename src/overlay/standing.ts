@@ -85,7 +85,7 @@ export class StandingHandles {
   }
 
   forget(node: NodeId, count: number): void {
-    const inode = this.#core.inodes.made(node);
+    const inode = this.#core.inodes.awake(node);
     this.#core.forget(node, count);
     if (inode !== undefined && inode.lookups <= 0 && inode.standing !== 0) this.#end(inode);
   }

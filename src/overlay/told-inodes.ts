@@ -1,7 +1,8 @@
 /**
  * Inodes that the kernel was told of with the names of a directory and that nobody has used since: what a walk leaves behind.
  * Of each only its record is kept, where an earlier mount had put it; the inode is made when the kernel asks for it. Only
- * where neither the source nor anybody here changes a file, so that what the record says stays so.
+ * where neither the source nor anybody here changes a file, so that what the record says stays so. The directory's inode
+ * is there as long: directories never rest, and the kernel forgets no directory before what is in it.
  */
 import type { FileId, Found } from '../store/store.ts';
 import type { NodeId } from './filesystem.ts';
@@ -38,6 +39,10 @@ export class ToldInodes {
   add(told: ToldInode, { id }: Found): void {
     this.#byNode.set(told.nodeId, told);
     this.#byFile.set(id, told);
+  }
+
+  files(): IterableIterator<FileId> {
+    return this.#byFile.keys();
   }
 
   remove({ nodeId, part, index }: ToldInode): void {

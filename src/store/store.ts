@@ -155,6 +155,11 @@ export interface Store {
    * `askedMs` (monotonic). What is older than the node's last move through this store is no news.
    */
   alias(node: StoreNode, parent: StoreNode, name: string, askedMs: number): void;
+  /**
+   * The place of a node that `node`, with what was found there, makes again as it is; undefined where there is more to it:
+   * descriptors, calls under way, several names.
+   */
+  place(node: StoreNode): { parent: StoreNode; name: string } | undefined;
   /** Ends the use of a node: descriptors held for it are closed. */
   release(node: StoreNode): void;
 

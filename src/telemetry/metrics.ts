@@ -100,6 +100,13 @@ export const metrics: readonly Metric[] = [
   counter('cache.missBytes', 'cache_miss_bytes', 'bytes', 'Of the reads that had to go to the store.', kept),
   gauge('cache.objects', 'cache_objects', '', 'Objects in the cache: one for each file and version.'),
   gauge('cache.completeObjects', 'cache_complete_objects', '', 'Objects whose every byte is there.'),
+  gauge(
+    'cache.objectsInMemory',
+    'cache_objects_in_memory',
+    '',
+    'Objects that were asked for since the mount, or that may have to go; the others are rows of the index.',
+    early,
+  ),
   counter('cache.refused', 'cache_refused', '', 'Times that content was not taken.'),
   counter(
     'cache.refusedFor.*',
@@ -371,6 +378,8 @@ export const metrics: readonly Metric[] = [
   operationDuration,
 
   gauge('now.inodes', 'inodes', '', 'Files that the kernel knows.', early),
+  gauge('now.restingInodes', 'resting_inodes', '', 'Of these, packed until they are asked for again.', early),
+  gauge('now.restingBytes', 'resting_inodes_bytes', 'bytes', 'Memory that those take.', early),
   gauge('now.files', 'open_files', '', 'Open files.', { ...early, ...kept }),
   gauge('now.directories', 'open_directories', '', 'Open directories.', early),
   gauge('now.idleDescriptors', 'idle_descriptors', '', 'Descriptors of the source kept for the next open.', early),
@@ -383,6 +392,11 @@ export const metrics: readonly Metric[] = [
   counter('connection.interrupted', 'requests_interrupted', '', 'Requests answered EINTR.', early),
   counter('connection.undeliverable', 'replies_undeliverable', '', 'Replies the kernel no longer wanted.', early),
   counter('connection.notifications', 'notifications', '', 'Invalidations sent to the kernel.', early),
+
+  counter('loop.turns', 'loop_turns', '', 'Times that the thread which serves the mount looked for requests.', early),
+  gauge('loop.p99Ms', undefined, 'ms', 'For how long it did other things meanwhile, 99th percentile.', early),
+  gauge('loop.maxMs', undefined, 'ms', 'The longest since the mount: whoever asked meanwhile waited that long.', early),
+  counter('loop.long', 'loop_long_turns', '', 'Of these, 50 ms and longer.', early),
 
   text('daemon.pid', 'Process id of the daemon.'),
   gauge('daemon.residentBytes', 'process_resident_memory_bytes', 'bytes', 'Memory of the daemon.', kept),

@@ -32,6 +32,7 @@ export interface CacheStats {
   missBytes: number;
   objects: number;
   completeObjects: number;
+  objectsInMemory: number;
   refused: number;
   /** The same by why. */
   refusedFor: { noRoom: number; disk: number; neverCache: number };
@@ -107,6 +108,14 @@ export interface MetadataStats {
   } | null;
 }
 
+/** Turns of the loop that serves the mount: how long its thread was away from the device. `long`: 50 ms and more. */
+export interface LoopStats {
+  turns: number;
+  p99Ms: number;
+  maxMs: number;
+  long: number;
+}
+
 export interface StatsDocument {
   schema: typeof STATS_SCHEMA;
   mountpoint: string;
@@ -148,9 +157,20 @@ export interface StatsDocument {
   writes: CountAndBytes;
   operations: Record<string, OperationStats>;
   /** What is known and open at this moment. */
-  now: { inodes: number; files: number; directories: number; idleDescriptors: number; pendingRequests: number };
+  now: {
+    inodes: number;
+    /** Of these, those that nobody uses and that are packed; and the memory they take. */
+    restingInodes: number;
+    restingBytes: number;
+    files: number;
+    directories: number;
+    idleDescriptors: number;
+    pendingRequests: number;
+  };
   /** What the connection to the kernel saw. */
   connection: Record<ConnectionTotal, number>;
+  /** Null where libfuse has the loop. */
+  loop: LoopStats | null;
   daemon: { pid: number; residentBytes: number; heapBytes: number; cpuSeconds: number; upSeconds: number };
   problems: { warnings: number; errors: number; defects: number };
 }

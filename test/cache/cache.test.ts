@@ -409,6 +409,33 @@ test('a file that is asked for before its row was loaded is found by its key, an
   await cache.shutdown();
 });
 
+test('what an earlier run kept stays rows of the index until it is asked for', async () => {
+  const directory = temporaryDirectory();
+  const first = await open(directory);
+  const files = Array.from({ length: 300 }, (_, i) => ({ file: `f${i}`, version: 'v', size: 3000 + i }));
+  for (const key of files) await fill(first, key);
+  assert.deepEqual([first.snapshot().completeObjects, first.snapshot().objectsInMemory], [300, 300]);
+  await first.shutdown();
+  const cache = await open(directory);
+  await cache.loaded;
+  const before = cache.snapshot();
+  assert.deepEqual([before.objects, before.completeObjects], [300, 300]);
+  assert.ok(before.objectsInMemory <= 64, `${before.objectsInMemory} in memory: a choice for the policy`);
+  for (const key of files) assert.ok(cache.has(key) && cache.presentBytes(key) === key.size);
+  assert.equal(cache.snapshot().objectsInMemory, before.objectsInMemory, 'to look is not to ask for it');
+  for (const key of files.slice(100, 200)) {
+    const source = new TrueSource(key);
+    const content = cache.acquire(key)!;
+    assert.ok((await readRange(content, source, 0, key.size)).equals(source.content));
+    content.release();
+    assert.equal(source.reads, 0, 'from the cache');
+  }
+  const after = cache.snapshot();
+  assert.equal(after.objectsInMemory, before.objectsInMemory + 100);
+  assert.deepEqual([after.objects, after.completeObjects, after.usedBytes], [300, 300, before.usedBytes]);
+  await cache.shutdown();
+});
+
 // S9.2
 test('a cache directory deleted under the daemon costs no read, and is made again', async () => {
   const directory = temporaryDirectory();

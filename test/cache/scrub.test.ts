@@ -94,3 +94,21 @@ test('a scrub waits while the mount reads, and can be switched on and off', asyn
   assert.equal(cache.snapshot().scrub.state, 'off');
   await cache.shutdown();
 });
+
+test('a scrub leaves small files the rows that they were', async () => {
+  const directory = temporaryDirectory();
+  const small = Array.from({ length: 200 }, (_, i) => ({ file: `s${i}`, version: 'v', size: 1000 + i }));
+  const first = await open(directory, { scrubBytesPerSecond: 0 });
+  for (const key of small) await fill(first, key);
+  await first.shutdown();
+  const cache = await open(directory);
+  await until('a pass', () => cache.snapshot().scrub.passes === 1);
+  const { objects, completeObjects, objectsInMemory, checkedChunks, usedBytes } = cache.snapshot();
+  assert.deepEqual([objects, completeObjects, checkedChunks], [200, 200, 200]);
+  assert.ok(objectsInMemory <= 64, `${objectsInMemory} in memory`);
+  assert.equal(
+    usedBytes,
+    small.reduce((sum, { size }) => sum + size, 0),
+  );
+  await cache.shutdown();
+});

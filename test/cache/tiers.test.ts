@@ -305,6 +305,25 @@ test('the next run finds what two tiers have, and counts it once', async () => {
   await second.shutdown();
 });
 
+test('what an earlier run left in two tiers goes first as well', async () => {
+  const directories = stage();
+  const first = await open(directories, { policy: 'lru' }, 2 * MIB);
+  await readAll(first, [...paths(FAST), ...paths(8, 'old'), ...paths(8, 'hot')]);
+  await readAll(first, paths(8, 'hot'));
+  await until('they have moved up', () => tierOf(first, 0).promotions === 8);
+  await settled(first);
+  const { objects } = first.snapshot();
+  await first.shutdown();
+  const second = await open(directories, { policy: 'lru' }, 2 * MIB);
+  await second.loaded;
+  await until('doubles are known', () => second.snapshot().objects === objects);
+  await readAll(second, paths(16, 'new'));
+  assert.equal(tierOf(second, 1).bytes, 2 * MIB);
+  assert.equal(second.snapshot().evictions, 0);
+  assert.equal(await readAll(second, [...paths(8, 'hot'), ...paths(8, 'old')]), 0);
+  await second.shutdown();
+});
+
 test('the next run finds what each tier has', async () => {
   const directories = stage();
   const first = await open(directories);

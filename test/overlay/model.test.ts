@@ -48,6 +48,8 @@ const anOperation = fc.oneof(
   fc.record({ do: fc.constant('check' as const), path: aPath }),
   fc.record({ do: fc.constant('list' as const), path: fc.constantFrom('', '/d', '/e') }),
   fc.record({ do: fc.constant('forget' as const) }),
+  fc.record({ do: fc.constant('rest' as const) }),
+  fc.record({ do: fc.constant('rest' as const) }),
   fc.record({ do: fc.constant('replace outside' as const), path: aPath, size: aSize }),
   fc.record({ do: fc.constant('rewrite outside' as const), path: aPath, size: aSize }),
   fc.record({ do: fc.constant('unlink outside' as const), path: aPath }),
@@ -128,6 +130,7 @@ class Scenario {
       passthroughMinBytes: PASSTHROUGH_MIN,
       timestampGranularityMs: 0,
       sampleOpens,
+      awakeInodes: 0,
     });
     this.kernel = new KernelModel(this.overlay, passthrough);
   }
@@ -291,6 +294,9 @@ class Scenario {
       }
       case 'forget':
         kernel.forgetAll();
+        break;
+      case 'rest':
+        for (let turn = 0; turn < 4; turn++) await new Promise(setImmediate);
         break;
       case 'replace outside': {
         const data = this.#bytes(operation.size);

@@ -52,6 +52,7 @@ class Mount {
       readOnly,
       passthroughMinBytes: Number.POSITIVE_INFINITY,
       timestampGranularityMs: 0,
+      awakeInodes: 0, // who is not told only, or used just now, rests
       shelf: this.#shelf,
     });
   }
@@ -112,6 +113,13 @@ class Mount {
     this.#killed = true;
     this.#shelf.draft = () => undefined;
     this.#shelf.changed = () => {};
+  }
+
+  async rested(count: number): Promise<void> {
+    const resting = (): number => this.overlay.snapshot().restingInodes!;
+    for (let i = 0; i < 2000 && resting() !== count; i++) await new Promise((r) => setTimeout(r, 5));
+    assert.equal(resting(), count, 'at rest');
+    this.overlay.checkInvariants();
   }
 
   counted() {
@@ -199,6 +207,28 @@ test('a file that was only told is read and asked about as any other', async () 
   mount.overlay.release(node, opened.handle);
 });
 
+test('a file is told, made, at rest and awake again by one nodeid, and its lookups are counted through all of it', async () => {
+  const { mount } = await remounted(50);
+  const { overlay } = mount;
+  const { node: d } = await mount.lookup(ROOT, 'd');
+  const inodes = overlay.snapshot().inodes!;
+  const told = await mount.list(d);
+  const nodes = (entries: Map<string, Entry | undefined>): (number | undefined)[] =>
+    [...entries.values()].map((entry) => entry?.node);
+  for (const node of nodes(told)) await overlay.getattr(node!, undefined, CALLER); // made now
+  await mount.rested(50); // all but the one with two names
+  assert.deepEqual(nodes(await mount.list(d)), nodes(told), 'those at rest are not told anew');
+  overlay.checkInvariants();
+  assert.equal(overlay.snapshot().inodes, inodes + 51);
+  await mount.rested(50);
+  for (const node of nodes(told)) overlay.forget(node!, 1);
+  assert.equal(overlay.snapshot().restingInodes, 50, 'the second list counted');
+  for (const node of nodes(told)) overlay.forget(node!, 1);
+  assert.equal(overlay.snapshot().inodes, inodes);
+  assert.deepEqual(mount.asked, []);
+  overlay.checkInvariants();
+});
+
 test('a name that was only looked up is known to the next mount', async () => {
   const source = makeSource(5);
   const first = await Mount.open(source);
@@ -231,6 +261,7 @@ test('what is changed through a mount is asked for by the next, and all else is 
   const { node: d } = await mount.lookup(ROOT, 'd');
   await mount.list(d);
   const { node } = await mount.lookup(d, 'f5');
+  await mount.rested(40); // and what it is changed by when it has awoken is noted all the same
   const changed = await mount.overlay.setattr(node, { size: 1234 }, undefined, CALLER);
   assert.ok(typeof changed === 'object');
   // Without an end: as after kill -9.

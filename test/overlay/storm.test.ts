@@ -448,10 +448,14 @@ async function locked<T>(things: Thing[], body: () => Promise<T>): Promise<T> {
   return first.lock.exclusive(() => locked(others, body));
 }
 
-for (const ttlMs of [0, 60_000]) {
-  test(`many processes on few names of a slow store, with a lease of ${ttlMs / 1000} s`, async () => {
+/** Without a bound that counts here none goes to rest; with none awake, all do that nobody uses. */
+const SETTINGS = [0, 60_000].flatMap((ttlMs) => [undefined, 0].map((awakeInodes) => ({ ttlMs, awakeInodes })));
+
+for (const { ttlMs, awakeInodes } of SETTINGS) {
+  const rests = awakeInodes === undefined ? 'awake' : 'at rest when they can be';
+  test(`many processes on few names of a slow store, inodes ${rests}, with a lease of ${ttlMs / 1000} s`, async () => {
     for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-      const source = path.join(workspace, `${ttlMs}-${seed}`);
+      const source = path.join(workspace, `${ttlMs}-${awakeInodes}-${seed}`);
       fs.mkdirSync(source);
       const store = storeOnLane(source, new JitteryLane(seed), 1);
       const overlay = new Overlay({
@@ -461,6 +465,7 @@ for (const ttlMs of [0, 60_000]) {
         attributesTtlMs: ttlMs,
         passthroughMinBytes: Number.POSITIVE_INFINITY,
         timestampGranularityMs: 0,
+        awakeInodes,
       });
       const storm = new Storm(new Dice(seed * 7919), overlay);
       try {

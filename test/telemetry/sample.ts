@@ -23,6 +23,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       missBytes: 1000,
       objects: 2,
       completeObjects: 1,
+      objectsInMemory: 2,
       refused: 0,
       checkedChunks: 40,
       damagedChunks: 1,
@@ -140,7 +141,15 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
     },
     writes: { count: 1, bytes: 10 },
     operations: { READ: { count: 4, errors: 1, ...times }, OPEN: { count: 10, errors: 1, ...times } },
-    now: { inodes: 5, files: 1, directories: 1, idleDescriptors: 1, pendingRequests: 1 },
+    now: {
+      inodes: 5,
+      restingInodes: 2,
+      restingBytes: 600,
+      files: 1,
+      directories: 1,
+      idleDescriptors: 1,
+      pendingRequests: 1,
+    },
     connection: {
       dropped: 0,
       malformed: 0,
@@ -150,6 +159,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       undeliverable: 0,
       notifications: 2,
     },
+    loop: { turns: 1000, p99Ms: 0.4, maxMs: 12, long: 0 },
     daemon: { pid: 4242, residentBytes: 1e8, heapBytes: 2e7, cpuSeconds: 1.5, upSeconds: 61 },
     problems: { warnings: 1, errors: 0, defects: 0 },
   };

@@ -46,6 +46,7 @@ async function inodeTable(tree: Tree): Promise<{ table: Table.InodeTable; inodes
     root: () => ({ ...found(0), node: node(undefined, '', found(0)) }),
     node,
     version: () => 'v',
+    place: () => undefined, // none of them goes to rest
     release: () => {},
   } as unknown as Store;
   const table = new InodeTable(store, 0);

@@ -16,6 +16,16 @@ export class List {
     this.bytes += item.bytes;
   }
 
+  push(item: Item): void {
+    item.list = this;
+    item.previous = this.last;
+    item.next = undefined;
+    if (this.last === undefined) this.first = item;
+    else this.last.next = item;
+    this.last = item;
+    this.bytes += item.bytes;
+  }
+
   remove(item: Item): void {
     if (item.previous === undefined) this.first = item.next;
     else item.previous.next = item.next;

@@ -20,6 +20,10 @@ export class Lru implements EvictionPolicy {
     this.#list.unshift(item);
   }
 
+  resumed(item: Item): void {
+    this.#list.push(item); // read before all that is known to have been read
+  }
+
   grown(_item: Item, bytes: number): void {
     this.#list.bytes += bytes;
   }

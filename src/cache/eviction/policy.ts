@@ -3,6 +3,7 @@
  * simulator (simulated-cache.ts) alike.
  *
  *   accessed   a file was opened for reading, whether the cache has it or not
+ *   resumed    an earlier daemon kept it; in any order, and while others are inserted
  *   inserted   the first bytes of it were kept;  grown: more of them;  removed: it is gone, whoever decided that
  *   admits     there is no room: may others go for this one?
  *   victim     which one goes
@@ -66,6 +67,8 @@ export interface EvictionPolicy {
   /** Whether `item`, of which nothing is kept and for which there is no room, is worth more than what would go for it. */
   admits(item: Item, nowMs: number): boolean;
   inserted(item: Item, nowMs: number): void;
+  /** It was kept by an earlier daemon and is not known to be wanted: `inserted`, unless said. */
+  resumed?(item: Item, nowMs: number): void;
   /** `bytes` more of a resident item are kept; fewer, when negative. Called after `item.bytes` has changed. */
   grown(item: Item, bytes: number): void;
   removed(item: Item): void;

@@ -2,12 +2,13 @@
  * Room in the tier: who is let in, who goes for it, and what was refused. The policy decides; here is what it cannot know:
  * pins and rules, objects in use, and that the space of a removed object is free only when its file is gone.
  */
+import { hashOf } from '../../packed/hash.ts';
 import type { ContentKey, ContentReader } from '../cache.ts';
 import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
 import type { Rules } from './rules.ts';
-import { extensionOf, hashOf } from './workload.ts';
+import { extensionOf } from './workload.ts';
 
 /** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
 export interface Refusals {
@@ -23,16 +24,24 @@ export interface RoomParts {
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
   chunkBytes: number;
+  /** Objects of earlier runs that are only rows, and how some of them become candidates. */
+  rowsLeft: () => number;
+  bring: (most: number) => void;
   /** Takes an object out of the tier; resolves when its space is free. False: the cache still has it, or it is in use again. */
   evict: (object: CacheObject) => Promise<boolean>;
   /** An object that a faster tier has as well, if there is one: it goes before anything else does. */
   spare?: (() => CacheObject | undefined) | undefined;
 }
 
+/** Of what earlier daemons kept and nobody has asked for so many at least are known to the policy: it chooses among samples. */
+const UNCLAIMED_LEAST = 64;
+
 /** A content that is not kept (yet), as the policy sees it. */
 export class ObjectItem extends Item {
   object: CacheObject | undefined;
   pinned = false;
+  /** An earlier daemon kept it, and nobody has asked for it since. */
+  unclaimed = false;
 }
 
 export class Room {
@@ -41,6 +50,8 @@ export class Room {
   evictions = 0;
   evictedBytes = 0;
   pinnedBytes = 0;
+  /** Known to the policy and not asked for. */
+  #unclaimed = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: RoomParts) {
@@ -67,7 +78,7 @@ export class Room {
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
     if (this.#roomFor(wanted)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
-    else if (item.pinned ? policy.victim(undefined, nowMs) !== undefined : policy.admits(item, nowMs)) return item;
+    else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;
     else this.refused.noRoom++;
     return undefined;
   }
@@ -92,7 +103,7 @@ export class Room {
     if (this.#roomFor(size)) return item;
     if (!this.#fits(size)) return undefined;
     if (!opened) policy.accessed(item, nowMs);
-    return policy.admits(item, nowMs) ? item : undefined;
+    return this.#admits(item, nowMs) ? item : undefined;
   }
 
   /** An object that an earlier daemon kept. */
@@ -100,13 +111,45 @@ export class Room {
     const { file, version, size } = object.key;
     const item = new ObjectItem(hashOf(`${file}\0${version}`), size, undefined);
     item.bytes = object.bytes;
+    item.unclaimed = true;
+    this.#unclaimed++;
     this.#enter(item, object);
     return item;
+  }
+
+  /** The object is but a row again; false: somebody has asked for it, and what that told would be lost. */
+  putBack({ item }: CacheObject): boolean {
+    if (!item.unclaimed) return false;
+    this.#claim(item);
+    item.resident = false;
+    this.#parts.policy.removed(item);
+    return true;
+  }
+
+  #claim(item: ObjectItem): void {
+    if (item.unclaimed) this.#unclaimed--;
+    item.unclaimed = false;
+  }
+
+  /** Sees to it that the policy has a choice of what nobody has asked for; from the start, for it goes by how long that is so. */
+  bring(): void {
+    if (this.#unclaimed < UNCLAIMED_LEAST && this.#parts.rowsLeft() > 0) this.#parts.bring(UNCLAIMED_LEAST);
+  }
+
+  #admits(item: ObjectItem, nowMs: number): boolean {
+    this.bring();
+    return this.#parts.policy.admits(item, nowMs);
+  }
+
+  #victim(candidate: ObjectItem | undefined): ObjectItem | undefined {
+    this.bring();
+    return this.#parts.policy.victim(candidate, performance.now()) as ObjectItem | undefined;
   }
 
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
     const { policy, rules } = this.#parts;
+    this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
       if (rules.of(key.file, () => reader.path()) === 'pin') this.#pin(item);
@@ -135,6 +178,7 @@ export class Room {
   removed({ item }: CacheObject): void {
     if (!item.resident) return;
     item.resident = false;
+    this.#claim(item);
     if (item.pinned) this.pinnedBytes -= item.bytes;
     else this.#parts.policy.removed(item);
   }
@@ -169,16 +213,15 @@ export class Room {
         this.refused[this.#fits(bytes) ? 'noRoom' : 'disk']++;
         return false;
       }
-      await this.#evict(victim as ObjectItem);
+      await this.#evict(victim);
     }
     return true;
   }
 
   /** Of what is kept, what goes next so that bytes of an object find room. */
-  #victimFor({ item }: CacheObject, bytes: number): Item | undefined {
+  #victimFor({ item }: CacheObject, bytes: number): ObjectItem | undefined {
     if (!this.#fits(bytes)) return undefined;
-    const { policy, spare } = this.#parts;
-    return spare?.()?.item ?? policy.victim(item.pinned ? undefined : item, performance.now());
+    return this.#parts.spare?.()?.item ?? this.#victim(item.pinned ? undefined : item);
   }
 
   /** Removing something could make room for so much. */
@@ -190,11 +233,11 @@ export class Room {
   /** After the cache was made smaller. */
   shrink(): Promise<void> {
     const turn = this.#turn.then(async () => {
-      const { tier, policy, spare } = this.#parts;
+      const { tier, spare } = this.#parts;
       while (tier.usedBytes > tier.sizeBytes) {
-        const victim = spare?.()?.item ?? policy.victim(undefined, performance.now());
+        const victim = spare?.()?.item ?? this.#victim(undefined);
         if (victim === undefined) return; // what is left is pinned or in use
-        await this.#evict(victim as ObjectItem);
+        await this.#evict(victim);
       }
     });
     this.#turn = turn.catch(() => {});
@@ -212,7 +255,9 @@ export class Room {
     item.owner = object;
     item.resident = true;
     if (item.pinned) this.pinnedBytes += item.bytes;
-    else this.#parts.policy.inserted(item, performance.now());
+    else if (item.unclaimed && this.#parts.policy.resumed !== undefined) {
+      this.#parts.policy.resumed(item, performance.now());
+    } else this.#parts.policy.inserted(item, performance.now());
   }
 
   #pin(item: ObjectItem): void {

@@ -14,6 +14,7 @@ export class Held {
     this.#directory = directory?.retain();
     this.#forget = forget;
     inode.lookups++;
+    inode.holders++;
   }
 
   retain(): this {
@@ -23,6 +24,7 @@ export class Held {
 
   release(): void {
     if (--this.#users > 0) return;
+    this.inode.holders--;
     this.#forget(this.inode.nodeId);
     this.#directory?.release();
   }

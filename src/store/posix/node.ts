@@ -24,7 +24,7 @@ export class PosixNode implements StoreNode, FileIdentity {
   readonly btimeNsec: number;
 
   /** Where it was seen, newest last; empty for the root and for files that have no name any more. */
-  readonly locations: Location[] = [];
+  locations: Location[] = [];
   /** An O_PATH descriptor, -1 for none. Owned by `Descriptors`, as is everything below. */
   fd = -1;
   /** Calls under way that use `fd`: it must not be closed, since its number would be given to another file at once. */
@@ -67,6 +67,15 @@ export class PosixNode implements StoreNode, FileIdentity {
     return this.pinned || (this.fd >= 0 && !this.isDirectory);
   }
 
+  /** Nothing is known of it but one name and what was found there. */
+  get plain(): boolean {
+    return this.locations.length === 1 && this.fd < 0 && this.uses === 0 && this.moves === 0 && !this.#busy;
+  }
+
+  get #busy(): boolean {
+    return this.#movesUnderWay > 0 || this.opening !== undefined;
+  }
+
   newest(): Location | undefined {
     return this.locations[this.locations.length - 1];
   }
@@ -83,6 +92,10 @@ export class PosixNode implements StoreNode, FileIdentity {
     const locations = this.locations;
     const last = locations[locations.length - 1];
     if (last !== undefined && last.parent === parent && last.name === name) return;
+    if (last === undefined) {
+      this.locations = [{ parent, name }]; // a list that grows takes room for seventeen
+      return;
+    }
     this.removeLocation(parent, name);
     if (locations.length >= LOCATIONS_MAX) locations.shift();
     locations.push({ parent, name });

@@ -28,7 +28,8 @@ import type { PosixFile } from './file.ts';
 import { Files } from './files.ts';
 import { Look } from './look.ts';
 import { Names } from './names.ts';
-import { PosixNode } from './node.ts';
+import { type Location, PosixNode } from './node.ts';
+import { flat } from './statx.ts';
 import { type Steps, trip } from './trips.ts';
 
 /** How long `shutdown` waits for calls under way; a source that hangs must not keep the program from ending. */
@@ -101,6 +102,11 @@ export class PosixStore implements Store {
     if (found.moving === undefined && askedMs >= found.movedAtMs) found.addLocation(parent as PosixNode, name);
   }
 
+  place(node: StoreNode): Location | undefined {
+    const known = node as PosixNode;
+    return known.plain ? known.newest() : undefined;
+  }
+
   release(node: StoreNode): void {
     if (node !== this.#context.root) this.#context.descriptors.release(node as PosixNode);
   }
@@ -119,7 +125,7 @@ export class PosixStore implements Store {
 
   version(attributes: Attributes): Version {
     const { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = attributes;
-    return `${ino}:${size}:${mtimeSec}.${mtimeNsec}:${ctimeSec}.${ctimeNsec}`;
+    return flat(`${ino}:${size}:${mtimeSec}.${mtimeNsec}:${ctimeSec}.${ctimeNsec}`);
   }
 
   readlink(node: StoreNode): Reply<Buffer> {

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import { test } from 'node:test';
 import { type Cache, type CacheOptions, type ContentKey, openCache } from '../../../src/cache/index.ts';
 import { silentLog } from '../../../src/telemetry/log.ts';
-import { objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth } from '../support.ts';
+import { objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth, untilComplete } from '../support.ts';
 
 const FILE = 64 * 1024;
 const ROOM = 16;
@@ -210,5 +210,61 @@ test('mix: a large file read once takes what is free, and pushes nothing out', a
   assert.equal(evictions, 0);
   await readMany(cache, paths(ROOM, 'train'));
   assert.equal(await readMany(cache, paths(ROOM, 'train')), ROOM, 'and goes when the data set wants its place');
+  await cache.shutdown();
+});
+
+/** Reads files one after the other, and waits once at the end; how many came from the cache. */
+async function readAll(cache: Cache, paths: readonly string[], size: number): Promise<number> {
+  let hits = 0;
+  for (const path of paths) {
+    const key = keyOf(path, size);
+    const source = new TrueSource(key);
+    const content = cache.acquire(key, reader(path))!;
+    assert.ok((await readRange(content, source, 0, size)).equals(source.content), path);
+    await untilComplete(content);
+    content.release();
+    if (source.reads === 0) hits++;
+  }
+  await rest(cache);
+  return hits;
+}
+
+for (const policy of ['mix', 'lru', 'cost-aware', 'epoch-keep'] as const) {
+  test(`a full cache of rows that nobody asks for makes room, and a smaller one is soon as small (${policy})`, async () => {
+    const directory = temporaryDirectory();
+    const small = 8192;
+    const many = 160;
+    const first = await open(directory, { sizeBytes: many * small, policy });
+    await readAll(first, paths(many, 'old'), small);
+    assert.equal(first.snapshot().usedBytes, many * small);
+    await first.shutdown();
+
+    const cache = await open(directory, { sizeBytes: many * small, policy });
+    await cache.loaded;
+    await cache.resize(directory, (many * small) / 2);
+    await until('half the size', () => cache.snapshot().usedBytes <= (many * small) / 2);
+    const { objects, completeObjects, evictions, usedBytes } = cache.snapshot();
+    assert.deepEqual([objects, completeObjects, evictions], [many / 2, many / 2, many / 2]);
+    await until('the files are gone', () => objectFiles(directory).length === many / 2);
+    assert.equal(usedBytes, objects * small);
+    // Those that are left are right, row or object.
+    const left = paths(many, 'old').filter((path) => cache.has(keyOf(path, small)));
+    assert.deepEqual([left.length, await readAll(cache, left, small)], [many / 2, many / 2]);
+    await cache.shutdown();
+  });
+}
+
+test('with lru, what an earlier daemon kept goes before what this one has read', async () => {
+  const directory = temporaryDirectory();
+  const small = 8192;
+  const room = { sizeBytes: 160 * small, policy: 'lru' as const };
+  const first = await open(directory, room);
+  await readAll(first, paths(160, 'old'), small);
+  await first.shutdown();
+  const cache = await open(directory, room);
+  await cache.loaded;
+  await readAll(cache, paths(100, 'new'), small);
+  for (const path of paths(100, 'new')) assert.ok(cache.has(keyOf(path, small)), path);
+  assert.equal(cache.snapshot().evictions, 100);
   await cache.shutdown();
 });

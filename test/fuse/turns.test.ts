@@ -1,0 +1,28 @@
+/** The turns of the session's loop: what counts, and what does not. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LONG_TURN_MS, Turns } from '../../src/fuse/turns.ts';
+
+test('a turn is from one look at the device to the next, without the time that was waited for it', () => {
+  const turns = new Turns();
+  const beganMs = performance.now();
+  turns.waited(beganMs);
+  turns.looks(beganMs + 3);
+  turns.looks(beganMs + 5);
+  turns.waited(beganMs + 10_005); // ten seconds of nothing to do
+  turns.looks(beganMs + 10_009);
+  const { turns: count, maxMs, long } = turns.snapshot();
+  assert.deepEqual([count, Math.round(maxMs), long], [3, 4, 0]);
+});
+
+test('long turns are counted by themselves', () => {
+  const turns = new Turns();
+  let nowMs = performance.now();
+  turns.waited(nowMs);
+  for (const ms of [LONG_TURN_MS - 1, LONG_TURN_MS, 2 * LONG_TURN_MS]) {
+    nowMs += ms;
+    turns.looks(nowMs);
+  }
+  assert.equal(turns.snapshot().long, 2);
+  assert.equal(Math.round(turns.snapshot().maxMs), 2 * LONG_TURN_MS);
+});
