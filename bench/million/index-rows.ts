@@ -2,10 +2,10 @@
  * Rows in a cache's index for files that nobody has read, as they would be there if somebody had: what the daemon does with
  * them at a mount is the same. Their objects have no files: whoever reads one brings it from the source.
  */
-import { lstatSync, realpathSync, type BigIntStats } from 'node:fs';
+import { type BigIntStats, lstatSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { cachesIn } from '../../src/cache/upkeep.ts';
 import { IndexDatabase, type IndexRow } from '../../src/cache/index-db.ts';
+import { cachesIn } from '../../src/cache/upkeep.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { must } from '../support/processes.ts';
 
