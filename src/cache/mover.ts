@@ -2,6 +2,7 @@
  * Brings objects from tier to tier in the background: one after the other, no faster than a bound, and not while readers
  * wait for bytes. Promotions come before copies that only make a tier in memory dispensable.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BufferPool } from './buffers.ts';
 import type { CacheObject } from './object.ts';
 
@@ -68,7 +69,7 @@ export class Mover {
       const nowMs = performance.now();
       const readersWait = this.#buffers.usedBytes > 0 && nowMs < patienceMs; // none of these is ours between two pieces
       if (!readersWait && nowMs >= this.#nextAtMs) break;
-      await pause(Math.max(LOOK_AGAIN_MS, Math.min(this.#nextAtMs - nowMs, 50)));
+      await sleep(Math.max(LOOK_AGAIN_MS, Math.min(this.#nextAtMs - nowMs, 50)));
     }
     this.#nextAtMs = Math.max(this.#nextAtMs, performance.now() - LOOK_AGAIN_MS) + (bytes * 1000) / BYTES_PER_SECOND;
     return true;
@@ -81,8 +82,4 @@ export class Mover {
     this.#urgent.clear();
     this.#spare.clear();
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

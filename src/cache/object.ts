@@ -13,6 +13,7 @@
  * INVARIANT: a chunk is present only after its bytes are in the tier's file. An exposed object is never written again.
  */
 import type { Carrier } from '../sys/carrier.ts';
+import { secondsNow } from '../sys/clock.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_RDONLY } from '../sys/open-flags.ts';
@@ -389,8 +390,4 @@ export class CacheObject implements CachedContent {
     this.stale = true;
     this.#host.remove(this);
   }
-}
-
-function secondsNow(): number {
-  return Math.floor(Date.now() / 1000);
 }

@@ -3,6 +3,7 @@
  * needed. At a bounded rate, and not while the mount or anyone else reads from that disk. A pass goes through all objects in
  * the order of their ids, goes on after a restart where it was, and is followed by a day of rest.
  */
+import { secondsNow } from '../sys/clock.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { DiskActivity } from './disk-activity.ts';
@@ -244,8 +245,4 @@ export class Scrubber {
     if (sum === expected) object.chunks.trust(chunk);
     return sum === expected;
   }
-}
-
-function secondsNow(): number {
-  return Math.floor(Date.now() / 1000);
 }

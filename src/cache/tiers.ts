@@ -13,6 +13,7 @@
  *
  * INVARIANT: an object is given to new readers only where it is complete, if it is complete anywhere.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../telemetry/log.ts';
 import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
@@ -320,17 +321,13 @@ export class TieredCache implements Cache {
     for (const tier of this.#tiers) {
       const below = this.#tiers.slice(tier.at + 1);
       if (below.length === 0 || tier.volatile) continue;
-      for (let at: number | undefined = 0; at !== undefined; await pause()) {
+      for (let at: number | undefined = 0; at !== undefined; await sleep(PAUSE_MS, undefined, { ref: false })) {
         const { contents, last } = tier.cache.contentsAfter(at, LOOKED_AT_ONCE);
         for (const key of contents) for (const slower of below) if (tier.has({ key })) this.#doubledBelow(slower, key);
         at = last;
       }
     }
   }
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS).unref());
 }
 
 interface Moving {

@@ -33,13 +33,18 @@ export class DevicePipe {
     return this.#loaded;
   }
 
+  /**
+   * Bytes of a file that fit beside the head, with a page to spare where they do not begin at a page's: without room for all
+   * that is asked for, a file that goes on would look like one that ends there. 0: there can be no pipe now.
+   */
+  get mostBytes(): number {
+    return this.#ready() ? (this.#pages - 1) * PAGE : 0;
+  }
+
   /** Takes a head from an address and `length` bytes of a file; see `Carrier.take` for the rest. */
   load(head: number, headLength: number, fd: number, offset: number, length: number, asked: number): boolean {
     if (this.#loaded > 0) this.discard(); // of an operation that failed later on
-    if (this.#out < 0 && !this.#open()) return false;
-    const pages = Math.ceil(length / PAGE) + (offset % PAGE === 0 ? 0 : 1);
-    // Without room for more, a file that goes on would look like one that ends there.
-    if (pages + (asked > length ? 1 : 0) > this.#pages) return false;
+    if (asked > this.mostBytes) return false;
     const written = sys.writeNow(this.#in, head, headLength);
     const taken = written === headLength ? sys.spliceFromNow(fd, offset, this.#in, asked) : -1;
     this.#loaded = headLength + length;
@@ -59,11 +64,7 @@ export class DevicePipe {
 
   /** Lets go of what was loaded. */
   discard(): void {
-    this.close();
     this.#loaded = 0;
-  }
-
-  close(): void {
     if (this.#out < 0) return;
     sys.closeNow(this.#out);
     sys.closeNow(this.#in);
@@ -71,7 +72,8 @@ export class DevicePipe {
     this.#in = -1;
   }
 
-  #open(): boolean {
+  #ready(): boolean {
+    if (this.#out >= 0) return true;
     const ends = sys.pipeNow(O_CLOEXEC | O_NONBLOCK);
     if (typeof ends === 'number') return false;
     [this.#out, this.#in] = ends;

@@ -101,6 +101,10 @@ export class Dispatcher implements Context, Carrier {
     return this.#transport.pipe === undefined ? undefined : this;
   }
 
+  get mostBytes(): number {
+    return this.#transport.pipe?.mostBytes ?? 0;
+  }
+
   /** Has the reply to the request in hand take its bytes from a file. */
   take(fd: number, offset: number, length: number, asked: number): boolean {
     const { reply, request } = this;

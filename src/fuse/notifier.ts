@@ -107,6 +107,10 @@ export class Notifier implements Kernel, Carrier {
     return this;
   }
 
+  get mostBytes(): number {
+    return this.#pipe?.mostBytes ?? 0;
+  }
+
   take(fd: number, offset: number, length: number, asked: number): boolean {
     fillStore(this.#pushView, this.#pushedNode, length);
     return this.#pipe!.load(this.#pushAddress, PUSH_HEAD, fd, offset, length, asked);

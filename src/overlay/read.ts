@@ -61,7 +61,7 @@ export function readInMemory(
   const { content, source, attributes } = handle.inode;
   const cached = handle.file === undefined ? content : undefined;
   const file = handle.file ?? source.file;
-  if (carrier !== undefined && size >= CARRIED_LEAST_BYTES) {
+  if (carrier !== undefined && size >= CARRIED_LEAST_BYTES && size <= carrier.mostBytes) {
     let carried = -Errno.EAGAIN;
     if (cached !== undefined) carried = cached.carryNow(carrier, size, offset);
     else if (file !== undefined) carried = store.carryNow(file, carrier, size, offset, attributes.size);

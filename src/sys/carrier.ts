@@ -3,6 +3,8 @@
  * where read(2) and write(2) make two.
  */
 export interface Carrier {
+  /** It takes no more bytes at once, from any place in a file. */
+  readonly mostBytes: number;
   /**
    * Takes `length` bytes of a file at `offset`, all of them in memory: nothing may wait for a disk. False when the file
    * has more or fewer in its next `asked` bytes, or when they cannot be carried; nothing has happened then.

@@ -411,10 +411,15 @@ const spliceDirect = libc.func('long splice(int, size_t, int, size_t, size_t, un
 const cachestatDirect = libc.func('long syscall(long, int, size_t, size_t, unsigned int)');
 const SPLICE_F_NONBLOCK = 2; // of the pipe: a file's pages are waited for
 const SYS_cachestat = 451; // the same number on every architecture
-/** An offset; or struct cachestat_range (u64 offset, u64 length), then struct cachestat (five u64). */
-const words = new BigUint64Array(7);
+/** An offset; or struct cachestat_range (u64 offset, u64 length), then struct cachestat (five u64). In halves, as `vector`. */
+const words = new Uint32Array(14);
 const wordsAddress = Number(koffi.address(words));
-const CACHESTAT = 2;
+const CACHESTAT = 4;
+
+function setWord(at: number, value: number): void {
+  words[at] = value;
+  words[at + 1] = value / 2 ** 32;
+}
 
 /** pipe2(2): the end to read from and the end to write to, or a negated errno. */
 export function pipeNow(flags: number): [Fd, Fd] | number {
@@ -426,7 +431,7 @@ export function pipeNow(flags: number): [Fd, Fd] | number {
 
 /** splice(2) from a place in a file to a pipe: the bytes moved, fewer at the file's end or when the pipe is full. */
 export function spliceFromNow(file: Fd, offset: number, pipe: Fd, size: number): number {
-  words[0] = BigInt(offset);
+  setWord(0, offset);
   const result = spliceDirect(file, wordsAddress, pipe, 0, size, SPLICE_F_NONBLOCK) as number;
   return result < 0 ? -koffi.errno() : result;
 }
@@ -439,10 +444,10 @@ export function spliceToNow(pipe: Fd, device: Fd, size: number): number {
 
 /** cachestat(2): how many pages of a range of a file are in the page cache, or a negated errno. */
 export function cachestatNow(fd: Fd, offset: number, length: number): number {
-  words[0] = BigInt(offset);
-  words[1] = BigInt(length);
-  const result = cachestatDirect(SYS_cachestat, fd, wordsAddress, wordsAddress + 8 * CACHESTAT, 0) as number;
-  return result < 0 ? -koffi.errno() : Number(words[CACHESTAT]);
+  setWord(0, offset);
+  setWord(2, length);
+  const result = cachestatDirect(SYS_cachestat, fd, wordsAddress, wordsAddress + 4 * CACHESTAT, 0) as number;
+  return result < 0 ? -koffi.errno() : words[CACHESTAT]! + words[CACHESTAT + 1]! * 2 ** 32;
 }
 
 const yieldDirect = libc.func('int sched_yield()');

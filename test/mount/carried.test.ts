@@ -69,11 +69,8 @@ test('a file that is longer or shorter than it was believed to be is read as it 
       closeSync(fd);
       assert.ok(count >= length, `${name}: ${count} bytes`); // the kernel may go by the size it was told
       assert.ok(into.subarray(0, length).equals(Buffer.alloc(size, name).subarray(0, length)), name);
-      if (count > length)
-        assert.ok(
-          into.subarray(length, count).every((byte) => byte === 0 || name === 'grown'),
-          name,
-        );
+      const rest = Buffer.alloc(100_000, name === 'grown' ? 'more' : 0);
+      if (count > length) assert.ok(into.subarray(length, count).equals(rest.subarray(0, count - length)), name);
       assert.equal(statSync(join(source, name)).size, name === 'grown' ? 300_000 : length);
     }
   });

@@ -36,7 +36,7 @@ test('bytes are resident when each of their pages is in the page cache', (t) => 
   assert.equal(residency.covers(fd, 6 * PAGE - 1, 2), false);
 });
 
-test('a kernel that does not say is asked once, a closed descriptor proves nothing', () => {
+test('a closed descriptor has nothing in memory, and the next file is asked about all the same', () => {
   const residency = new Residency();
   assert.equal(residency.covers(-1, 0, PAGE), false);
   const fd = openSync(join(temporaryDirectory('residency'), 'file'), 'w+');
