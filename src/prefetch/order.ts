@@ -1,0 +1,51 @@
+/**
+ * Prediction is lists: an order says what will be read next, most wanted first, and the scheduler (scheduler.ts) asks the
+ * orders there are, by their rank, for as much as it may bring. An order decides nothing else: not how many requests are under
+ * way, not whether it is believed.
+ */
+import type { Outcome } from '../sys/errno.ts';
+
+/** A file that somebody reads, or has read; the overlay's inodes are. */
+export interface ReadFile {
+  readonly nodeId: number;
+  readonly attributes: { readonly size: number };
+  /** Below the mount's root, without a leading slash, as a byte string (latin1). Not cheap. */
+  path(): string;
+}
+
+/** What is to be brought: a range of a file. */
+export interface Wanted {
+  /** By its path as `ReadFile.path` gives it, or as it is open already. */
+  readonly file: string | ReadFile;
+  /** Bytes. */
+  readonly offset: number;
+  /** Bytes; Infinity: to the end of the file. */
+  readonly length: number;
+}
+
+/** By rank: what stands earlier goes first. Demand goes before all of them. */
+export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'tail', 'batch', 'next-file', 'bulk', 'unseen'] as const;
+export type OrderName = (typeof ORDER_NAMES)[number];
+
+export interface Order {
+  readonly name: OrderName;
+  /** What it speaks of: a data set's or a file's path, a plan's name. Whether it is believed is found out for each. */
+  readonly about: string;
+  /** Takes the next; undefined: nothing for now. When there is more again, it wakes the scheduler. */
+  next(): Wanted | undefined;
+  /**
+   * One that it gave has been dealt with: the bytes that were brought for it; 0: nothing was missing, or who reads it was
+   * quicker; or why it was not brought, as a negated errno. -ECANCELED: the scheduler gave it up, and may be given it again.
+   */
+  settled(wanted: Wanted, outcome: Outcome<number>): void;
+}
+
+/** What an order sees of the scheduler. */
+export interface Orders {
+  /** From now on it is asked. */
+  add(order: Order): void;
+  /** It is not asked any more; what it gave and has not been begun is given up. */
+  remove(order: Order): void;
+  /** An order that had nothing has something again. Cheap; may be called from an operation's turn. */
+  wake(): void;
+}
