@@ -76,7 +76,6 @@ export class PrefetchedSets {
     if (++watched.misses < MISSES_LEAST || watched.asking) return;
     watched.misses = 0;
     if (watched.pass === undefined) void this.#begin(watched, set, thread);
-    else if (watched.pass.done) this.#renew(watched, set);
   }
 
   snapshot(): SetSnapshot[] {
@@ -119,12 +118,7 @@ export class PrefetchedSets {
     }
     this.#endOverlapping(set.path);
     this.#endOldest();
-    this.#renew(watched, set);
-  }
-
-  #renew(watched: Watched, { path, pass }: ReadSet): void {
-    this.#end(watched);
-    watched.pass = new SetPass(path, pass, this.#parts);
+    watched.pass = new SetPass(set.path, set.pass, this.#parts);
     this.#parts.orders.add(watched.pass);
     this.#parts.orders.add(watched.pass.repeat);
   }

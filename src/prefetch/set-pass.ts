@@ -25,7 +25,11 @@ const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
 const REREADS_MOST = 0.2;
 const REREADS_LEAST = 32;
+/** In a row. */
+const REFUSALS_MOST = 32;
 const LISTINGS_AT_ONCE = 8;
+/** Files that were read and are not in the catalogue, after which everything is listed again. */
+const UNLISTED_MOST = 8;
 /** Files that are open at a time, at most, as far as it matters. */
 const RECENT = 64;
 /** Opens at the beginning of a pass that are counted to the one before. */
@@ -57,6 +61,7 @@ export class SetPass implements Order, SpentOwner {
   /** Directories to be listed, and those being listed. */
   readonly #toList: string[];
   #listing = 0;
+  #unlisted = 0;
   /** Files of the set that were opened: for the mean size. */
   #sized = 0;
   #sizedBytes = 0;
@@ -74,6 +79,7 @@ export class SetPass implements Order, SpentOwner {
   #openedMs: number;
   /** The cache took no more when so much room was left. */
   #refusedAtRoom = -1;
+  #refusals = 0;
   #waits = false;
   #stopped = false;
 
@@ -111,6 +117,11 @@ export class SetPass implements Order, SpentOwner {
   missed(file: ReadFile): void {
     const item = this.#catalogue.find(file.path());
     if (item >= 0) this.#uncached(item);
+    else if (this.listed && ++this.#unlisted >= UNLISTED_MOST) {
+      this.#unlisted = 0;
+      this.#toList.push(this.about); // there are files that were not there
+      this.#list();
+    }
   }
 
   #see(item: number, fileKey: string, size: number): void {
@@ -212,14 +223,22 @@ export class SetPass implements Order, SpentOwner {
     if (item < 0) return;
     if (!failed(outcome)) {
       this.#refusedAtRoom = -1;
+      this.#refusals = 0;
       this.#isCached(item);
-      if ((outcome as number) === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (outcome === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (this.#catalogue.has(item, Noted.UNREAD)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
     } else if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
-      this.#refusedAtRoom = this.#parts.orders.roomBytes;
+      this.#refused();
       this.#again(item);
     } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) this.#again(item);
+  }
+
+  /** A reader's miss may have taken the room. Where there is more, it is tried again; but not for ever. */
+  #refused(): void {
+    const { roomBytes } = this.#parts.orders;
+    if (roomBytes < 2 * this.#meanBytes || ++this.#refusals >= REFUSALS_MOST) this.#refusedAtRoom = roomBytes;
   }
 
   #again(item: number): void {
@@ -247,11 +266,6 @@ export class SetPass implements Order, SpentOwner {
     this.#parts.orders.remove(this);
     this.name = name;
     this.#parts.orders.add(this);
-  }
-
-  /** All of it was handed out in this pass, or is there. */
-  get done(): boolean {
-    return this.listed && this.#cursor >= this.#catalogue.size;
   }
 
   #goOn(): void {
