@@ -6,6 +6,7 @@ import type { Order, Orders, ReadFile, Wanted } from '../../src/prefetch/order.t
 import { headerLine, parseHeader } from '../../src/prefetch/plans/header.ts';
 import { type Line, readLine } from '../../src/prefetch/plans/line.ts';
 import { PLANS_MOST, Plans, type PlansOptions, type PlanSnapshot } from '../../src/prefetch/plans/plans.ts';
+import { Spent } from '../../src/prefetch/spent.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 
@@ -52,7 +53,10 @@ class Asked implements Orders {
 
 function setUp(options: Partial<PlansOptions> = {}) {
   const asked = new Asked();
-  const plans = new Plans(asked, silentLog, { mountpoint: '/mnt/ml', ...options });
+  const clock = { ms: 0 };
+  const spent = new Spent();
+  const host = { nowMs: () => clock.ms, keeps: () => true };
+  const plans = new Plans({ orders: asked, spent, host }, { log: silentLog, mountpoint: '/mnt/ml', ...options });
   const announce = (text: string): number => {
     const all = Buffer.from(text, 'latin1');
     const announcement = plans.announcement();
@@ -66,7 +70,7 @@ function setUp(options: Partial<PlansOptions> = {}) {
   };
   const open = (path: string): void => plans.opened(fileAt(path));
   const of = (name: string): PlanSnapshot => plans.snapshot().plans.find((plan) => plan.name === name)!;
-  return { asked, plans, announce, open, of };
+  return { asked, plans, announce, open, of, spent, clock };
 }
 
 function fileAt(path: string): ReadFile {
@@ -236,6 +240,21 @@ test('replaced, withdrawn and side by side', () => {
   plans.stop();
 });
 
+test('what was read, and is not to be read again, may go for what will be', () => {
+  const { plans, announce, open, asked, spent } = setUp();
+  announce(lines(['a', 'b', 'a']));
+  asked.bring();
+  open('a');
+  assert.equal(spent.bytes, 0, 'it comes once more');
+  open('b');
+  assert.equal(spent.bytes, 1000);
+  open('a');
+  assert.equal(spent.bytes, 2000);
+  plans.withdraw('plan-1');
+  assert.equal(spent.bytes, 0, 'the next epoch reads it again');
+  plans.stop();
+});
+
 test('names of nothing, and what cannot be brought, are counted, and hold up nothing', () => {
   const { asked, plans, announce, of } = setUp();
   announce(lines(['gone', 'directory', 'bad', 'there']));
@@ -382,13 +401,12 @@ test('there are no more than so many plans', () => {
 
 test('plans that nobody reads are forgotten, and their listings', (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
-  let nowMs = 0;
-  const { plans, announce, open, asked } = setUp({ nowMs: () => nowMs, idleMs: 60_000 });
+  const { plans, announce, open, asked, clock } = setUp({ idleMs: 60_000 });
   announce('#ml-overlay-listing 1 name=set\na\nb\n');
   announce('#ml-overlay-plan 1 name=idle listing=set\n0\n');
   announce(`#ml-overlay-plan 1 name=read\n${lines(names(10))}`);
   for (let i = 0; i < 10; i++) {
-    nowMs += 15_000;
+    clock.ms += 15_000;
     open(`train/${i}.jpg`);
     t.mock.timers.tick(15_000);
   }
@@ -398,7 +416,7 @@ test('plans that nobody reads are forgotten, and their listings', (t) => {
   );
   assert.deepEqual(plans.snapshot().listings, []);
   assert.equal(asked.orders.size, 1);
-  nowMs += 100_000;
+  clock.ms += 100_000;
   t.mock.timers.tick(15_000);
   assert.equal(asked.orders.size, 0);
   plans.stop();

@@ -9,6 +9,7 @@
  */
 import { Errno, failed, type Outcome } from '../../sys/errno.ts';
 import type { Wanted } from '../order.ts';
+import type { SpentOwner } from '../spent.ts';
 import { Items, KERNEL_PAGE_BYTES, State } from './items.ts';
 import type { Listing } from './listing.ts';
 import { Paths } from './paths.ts';
@@ -55,7 +56,7 @@ interface Given extends Wanted {
   readonly item: number;
 }
 
-export class Plan {
+export class Plan implements SpentOwner {
   readonly name: string;
   readonly counts: PlanCounts = {
     items: 0,
@@ -203,6 +204,15 @@ export class Plan {
     if (item >= 0) this.#came(item, nowMs);
     return item >= 0;
   }
+
+  /** Whether it will be read, as a whole, once more. */
+  wants(path: string): boolean {
+    const file = this.#paths.find(path);
+    return file >= 0 && this.#items.findWhole(file) >= 0;
+  }
+
+  /** Went from the cache after the job had read it: as it should be. */
+  dropped(): void {}
 
   /** Somebody reads a range of a file: whether items begin in it. */
   read(path: string, offset: number, count: number, nowMs: number): boolean {

@@ -4,8 +4,10 @@
  */
 import { Errno, failed, type Outcome } from '../../sys/errno.ts';
 import type { Log } from '../../telemetry/log.ts';
+import type { PrefetchHost } from '../host.ts';
 import type { Orders, ReadFile } from '../order.ts';
 import { PlanOrder } from '../orders/plan.ts';
+import type { Spent } from '../spent.ts';
 import { Announcement, TAKEN_MOST, type Target } from './announcement.ts';
 import type { Header } from './header.ts';
 import type { Line } from './line.ts';
@@ -43,22 +45,29 @@ export interface PlansSnapshot {
   bytesMost: number;
 }
 
+export interface PlansParts {
+  orders: Orders;
+  spent: Spent;
+  host: Pick<PrefetchHost, 'nowMs' | 'keeps'>;
+}
+
 export interface PlansOptions {
+  log: Log;
   /** Paths below it may be announced whole. */
   mountpoint: string;
   /** The kernel opens files by itself: their first read stands for it. */
   withoutOpen?: boolean;
-  nowMs?: () => number;
   bytesMost?: number;
   idleMs?: number;
 }
 
 export class Plans {
   readonly #orders: Orders;
+  readonly #spent: Spent;
+  readonly #host: PlansParts['host'];
   readonly #log: Log;
   readonly #mountpoint: string;
   readonly #withoutOpen: boolean;
-  readonly #nowMs: () => number;
   readonly #bytesMost: number;
   readonly #idleMs: number;
   readonly #plans = new Map<string, PlanOrder>();
@@ -70,12 +79,13 @@ export class Plans {
   #lines = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(orders: Orders, log: Log, options: PlansOptions) {
+  constructor({ orders, spent, host }: PlansParts, options: PlansOptions) {
     this.#orders = orders;
-    this.#log = log;
+    this.#spent = spent;
+    this.#host = host;
+    this.#log = options.log;
     this.#mountpoint = Buffer.from(options.mountpoint).toString('latin1');
     this.#withoutOpen = options.withoutOpen ?? false;
-    this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#bytesMost = options.bytesMost ?? BYTES_MOST;
     this.#idleMs = options.idleMs ?? IDLE_MS;
   }
@@ -107,7 +117,7 @@ export class Plans {
 
   snapshot(): PlansSnapshot {
     this.#count();
-    const nowMs = this.#nowMs();
+    const nowMs = this.#host.nowMs();
     return {
       plans: [...this.#plans.values()].map(({ plan }) => ({
         name: plan.name,
@@ -127,9 +137,16 @@ export class Plans {
   opened(file: ReadFile): void {
     if (this.#plans.size === 0) return;
     const path = file.path();
-    const nowMs = this.#nowMs();
+    const nowMs = this.#host.nowMs();
     let found = false;
-    for (const { plan } of this.#plans.values()) found = plan.opened(path, nowMs) || found;
+    for (const { plan } of this.#plans.values()) {
+      if (!plan.opened(path, nowMs)) continue;
+      found = true;
+      // What was read, and is not read again soon, goes for what will be.
+      if (!plan.wants(path) && this.#host.keeps(file.fileKey)) {
+        this.#spent.add(file.fileKey, plan, 0, file.attributes.size);
+      }
+    }
     if (found) this.#orders.wake();
   }
 
@@ -139,7 +156,7 @@ export class Plans {
     if (this.#withoutOpen && offset === 0) this.opened(file);
     let found = false;
     for (const { plan } of this.#plans.values()) {
-      if (plan.ranges) found = plan.read(this.#pathOf(file), offset, count, this.#nowMs()) || found;
+      if (plan.ranges) found = plan.read(this.#pathOf(file), offset, count, this.#host.nowMs()) || found;
     }
     if (found) this.#orders.wake();
   }
@@ -165,7 +182,7 @@ export class Plans {
   }
 
   #beginListing({ name, mode }: Header): Target | string {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#host.nowMs();
     let listing = mode === 'append' ? this.#listings.get(name!) : undefined;
     if (listing === undefined) {
       if (!this.#listings.has(name!) && this.#listings.size >= LISTINGS_MOST)
@@ -185,7 +202,7 @@ export class Plans {
   }
 
   #beginPlan({ name = `plan-${++this.#unnamed}`, mode, listing }: Header): Target | string {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#host.nowMs();
     const known = this.#plans.get(name);
     const from = listing === undefined ? undefined : this.#listings.get(listing);
     if (listing !== undefined && from === undefined) return `there is no listing ${listing}`;
@@ -248,6 +265,7 @@ export class Plans {
 
   #remove(order: PlanOrder): void {
     this.#orders.remove(order);
+    this.#spent.removeAll(order.plan); // the next epoch reads it again
     this.#plans.delete(order.plan.name);
   }
 
@@ -264,7 +282,7 @@ export class Plans {
   }
 
   #tend(): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#host.nowMs();
     const before = nowMs - this.#idleMs;
     for (const order of this.#plans.values()) {
       const { listing, usedAtMs, name, counts } = order.plan;
