@@ -136,6 +136,24 @@ export interface PrefetchStats {
   orders: { name: string; about: string; bytes: number; usedBytes: number; wastedBytes: number; believed: boolean }[];
 }
 
+/** What a job said it will read; see docs/PLAN.md. */
+export interface PlanStats {
+  name: string;
+  items: number;
+  pending: number;
+  given: number;
+  used: number;
+  late: number;
+  passed: number;
+  missing: number;
+  failed: number;
+  malformed: number;
+  broughtBytes: number;
+  usedBytes: number;
+  bytes: number;
+  idleSeconds: number;
+}
+
 export interface StatsDocument {
   schema: typeof STATS_SCHEMA;
   mountpoint: string;
@@ -149,6 +167,7 @@ export interface StatsDocument {
   metadata: MetadataStats | null;
   store: StoreStats;
   prefetch: PrefetchStats;
+  plans: PlanStats[];
   /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */
   warmups: { running: number; jobs: number; files: number; bytes: number; errors: number };
   stall: AccessSnapshot['stall'];

@@ -392,10 +392,12 @@ test('beyond the bound no more is taken, until the job has read; others still fi
 });
 
 test('there are no more than so many plans', () => {
-  const { plans, announce } = setUp();
+  const { plans, announce, open } = setUp();
   for (let i = 0; i < PLANS_MOST; i++) assert.ok(announce(`#ml-overlay-plan 1 name=p${i}\na\n`) > 0);
   assert.equal(announce('#ml-overlay-plan 1 name=more\na\n'), -Errno.EINVAL);
-  assert.ok(announce('#ml-overlay-plan 1 name=p0 mode=replace\na\n') > 0);
+  assert.ok(announce('#ml-overlay-plan 1 name=p0 mode=replace\nb\n') > 0);
+  open('b');
+  assert.ok(announce('#ml-overlay-plan 1 name=more\na\n') > 0, 'one that came to its end makes way');
   plans.stop();
 });
 

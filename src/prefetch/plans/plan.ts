@@ -115,6 +115,11 @@ export class Plan implements SpentOwner {
     return this.#items.end - Math.max(this.#front, this.#position.passed, this.#items.first);
   }
 
+  /** The job has come to all that was announced. */
+  get done(): boolean {
+    return this.#items.first === this.#items.end && this.counts.items > 0;
+  }
+
   /** In the hands of the scheduler. */
   get underWay(): number {
     return this.#underWay;

@@ -21,6 +21,8 @@ const BYTES_MOST = 192 * 1024 * 1024;
 /** A plan is forgotten after so long without an announcement to it or a read of it, a listing without a plan that uses it. */
 const IDLE_MS = 15 * 60_000;
 const TEND_MS = 15_000;
+/** One all of whose items were read is remembered for so long, for whoever looks at the counts. */
+const DONE_MS = 60_000;
 /** Memory is counted again after so many lines. */
 const COUNT_EACH = 1024;
 const NEWLINE = 10;
@@ -213,7 +215,7 @@ export class Plans {
       return this.#targetOf(known.plan);
     }
     if (known !== undefined) this.#remove(known);
-    else if (this.#plans.size >= PLANS_MOST) return `there are ${PLANS_MOST} plans`;
+    else if (this.#plans.size >= PLANS_MOST && !this.#forgetDone()) return `there are ${PLANS_MOST} plans`;
     const order = new PlanOrder(new Plan(name, from, nowMs), this.#orders);
     this.#plans.set(name, order);
     this.#orders.add(order);
@@ -258,6 +260,16 @@ export class Plans {
     };
   }
 
+  /** Makes room for another plan; false: all of them still have something to say. */
+  #forgetDone(): boolean {
+    for (const order of this.#plans.values()) {
+      if (!order.plan.done) continue;
+      this.#remove(order);
+      return true;
+    }
+    return false;
+  }
+
   /** One plan leaves half of the memory to others. */
   #isFullFor(plan: Plan | undefined): boolean {
     return this.#bytes >= this.#bytesMost || (plan !== undefined && plan.countedBytes >= this.#bytesMost / 2);
@@ -284,11 +296,15 @@ export class Plans {
   #tend(): void {
     const nowMs = this.#host.nowMs();
     const before = nowMs - this.#idleMs;
+    const doneBefore = nowMs - DONE_MS;
     for (const order of this.#plans.values()) {
-      const { listing, usedAtMs, name, counts } = order.plan;
+      const { listing, usedAtMs, name, counts, done } = order.plan;
       if (listing !== undefined) listing.usedAtMs = nowMs;
-      if (usedAtMs >= before) continue;
-      this.#log.info({ plan: name, ...counts }, 'a plan is forgotten: nobody reads it');
+      if (usedAtMs >= (done ? doneBefore : before)) continue;
+      this.#log.info(
+        { plan: name, ...counts },
+        done ? 'a plan has come to its end' : 'nobody reads a plan: it is forgotten',
+      );
       this.#remove(order);
     }
     for (const { name, usedAtMs } of this.#listings.values()) if (usedAtMs < before) this.#listings.delete(name);
