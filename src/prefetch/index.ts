@@ -38,7 +38,7 @@ export class Prefetch {
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
-    this.plans.opened(file);
+    this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
 

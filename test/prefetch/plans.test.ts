@@ -68,7 +68,7 @@ function setUp(options: Partial<PlansOptions> = {}) {
     announcement.end();
     return all.length;
   };
-  const open = (path: string): void => plans.opened(fileAt(path));
+  const open = (path: string): void => plans.opened(fileAt(path), true);
   const of = (name: string): PlanSnapshot => plans.snapshot().plans.find((plan) => plan.name === name)!;
   return { asked, plans, announce, open, of, spent, clock };
 }
@@ -197,8 +197,10 @@ test('what is named with a range is followed by its reads', () => {
   assert.equal(next.offset, 50_007);
   asked.only.settled(next, 10_000);
   assert.deepEqual([of('job').used, of('job').late], [1, 4]);
-  plans.opened(fileAt('shard.tar'));
+  plans.opened(fileAt('shard.tar'), false);
   assert.equal(of('job').used, 1, 'to open it says nothing of its parts');
+  plans.opened(fileAt('shard.tar'), true);
+  assert.equal(of('job').used, 2, 'but where its reads are hidden');
   plans.stop();
 });
 

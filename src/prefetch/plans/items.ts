@@ -113,7 +113,12 @@ export class Items {
     return item >= 0 && this.offset(item) < end ? item : -1;
   }
 
-  /** The job has come to an item, which `find...` has found, or past the first of all. */
+  /** Whether the job has not come to it, nor to one before it that is the same. */
+  isFirst(item: number): boolean {
+    return this.state(item) !== State.DONE && this.#first(this.file(item), this.#key(item)) === item;
+  }
+
+  /** The job has come to an item, which is the first of those that are the same, or past it. */
   done(item: number): void {
     this.setState(item, State.DONE);
     const [file, key] = [this.file(item), this.#key(item)];

@@ -19,10 +19,12 @@ import { Position } from './position.ts';
 const LOOK_MOST = 4096;
 /** Items forgotten in one turn. */
 const FORGET_MOST = 4096;
+/** Items looked at for the first that is a part of a file, when it is not seen which parts are read. */
+const PARTS_LOOK_MOST = 16_384;
 /** So far behind the job an item may still be found: what readers may be apart can grow to a part of that. */
 const KEPT_BEHIND = 65_536;
 
-/** Ahead of a job that has come to none of its items: so many, and so many bytes. As much again for each so many it comes to. */
+/** Ahead of a job that has come to none of its items: so many, and so many bytes. As much again for each so many it has gone on. */
 const CREDIT_ITEMS = 1024;
 const CREDIT_BYTES = 256 * 1024 * 1024;
 const CREDIT_FOR = 64;
@@ -85,8 +87,7 @@ export class Plan implements SpentOwner {
   #underWay = 0;
   /** Items that brought something. */
   #brought = 0;
-  /** Given and not come to, and what was brought for them. */
-  #aheadItems = 0;
+  /** Brought for items that the job has not reached. */
   #aheadBytes = 0;
 
   constructor(name: string, listing: Listing | undefined, nowMs: number) {
@@ -150,22 +151,22 @@ export class Plan implements SpentOwner {
 
   /** A plan that nobody reads is worth little; one that is read, as much as there is room for. */
   get #hasCredit(): boolean {
-    const credit = 1 + (this.counts.used + this.counts.late) / CREDIT_FOR;
-    return this.#aheadItems < credit * CREDIT_ITEMS && this.#aheadBytes < credit * CREDIT_BYTES;
+    const { reached, wentOn } = this.#position;
+    const credit = 1 + wentOn / CREDIT_FOR;
+    return this.#front - reached <= credit * CREDIT_ITEMS && this.#aheadBytes < credit * CREDIT_BYTES;
   }
 
   /** The next to be brought; undefined: none for now. */
   next(): Wanted | undefined {
-    if (!this.#hasCredit) return undefined;
     const items = this.#items;
     this.#front = Math.max(this.#front, this.#position.passed, items.first);
+    if (!this.#hasCredit) return undefined;
     for (let looked = 0; this.#front < items.end && looked < LOOK_MOST; looked++) {
       const item = this.#front++;
       if (items.state(item) !== State.PENDING) continue;
       items.setState(item, State.GIVEN);
       this.counts.given++;
       this.#underWay++;
-      this.#aheadItems++;
       const given: Given = {
         item,
         file: this.#paths.get(items.file(item)),
@@ -192,22 +193,33 @@ export class Plan implements SpentOwner {
     if (outcome === -Errno.ECANCELED) {
       items.setState(item, State.PENDING);
       counts.given--;
-      this.#aheadItems--;
       this.#front = Math.min(this.#front, item);
       return;
     }
     items.setState(item, State.DEALT);
     if (failed(outcome)) return;
     items.setBrought(item, outcome);
-    this.#aheadBytes += items.brought(item);
+    if (item > this.#position.reached) this.#aheadBytes += items.brought(item);
   }
 
-  /** Somebody has opened a file: whether it is of the plan. */
-  opened(path: string, nowMs: number): boolean {
+  /** Somebody has opened a file: whether it is of the plan. `hidden`: what is read of it will not be seen. */
+  opened(path: string, hidden: boolean, nowMs: number): boolean {
     const file = this.#paths.find(path);
-    const item = file < 0 ? -1 : this.#items.findWhole(file);
+    if (file < 0) return false;
+    let item = this.#items.findWhole(file);
+    if (item < 0 && hidden && this.ranges) item = this.#firstPartOf(file);
     if (item >= 0) this.#came(item, nowMs);
     return item >= 0;
+  }
+
+  #firstPartOf(file: number): number {
+    const items = this.#items;
+    const from = Math.max(items.first, this.#position.reached);
+    const end = Math.min(items.end, from + PARTS_LOOK_MOST);
+    for (let item = from; item < end; item++) {
+      if (items.file(item) === file && items.isFirst(item)) return item;
+    }
+    return -1;
   }
 
   /** Whether it will be read, as a whole, once more. */
@@ -243,18 +255,13 @@ export class Plan implements SpentOwner {
       this.counts.used++;
       this.counts.usedBytes += items.brought(item);
     } else this.counts.late++;
-    this.#leave(item);
-    const { apart } = position;
-    position.came(item);
+    items.done(item);
+    const { apart, reached } = position;
+    position.came(item, this.#front);
+    for (let at = Math.max(reached + 1, items.first); at <= position.reached; at++)
+      this.#aheadBytes -= items.brought(at);
     if (position.apart > apart) this.#front = Math.min(this.#front, Math.max(items.first, position.passed));
     this.#forget();
-  }
-
-  #leave(item: number): void {
-    const items = this.#items;
-    if (items.state(item) !== State.PENDING) this.#aheadItems--;
-    this.#aheadBytes -= items.brought(item);
-    items.done(item);
   }
 
   /** Lets go of what is far behind the job, and of what is done at the front. */
@@ -266,7 +273,7 @@ export class Plan implements SpentOwner {
       if (items.state(item) !== State.DONE) {
         if (item >= behind) return;
         this.counts.passed++;
-        this.#leave(item);
+        items.done(item);
       }
       this.#paths.release(items.file(item));
       items.drop();

@@ -135,14 +135,14 @@ export class Plans {
     };
   }
 
-  /** A file was opened for reading. */
-  opened(file: ReadFile): void {
+  /** A file was opened for reading. `hidden`: what is read of it will not be seen. */
+  opened(file: ReadFile, hidden: boolean): void {
     if (this.#plans.size === 0) return;
     const path = file.path();
     const nowMs = this.#host.nowMs();
     let found = false;
     for (const { plan } of this.#plans.values()) {
-      if (!plan.opened(path, nowMs)) continue;
+      if (!plan.opened(path, hidden, nowMs)) continue;
       found = true;
       // What was read, and is not read again soon, goes for what will be.
       if (!plan.wants(path) && this.#host.keeps(file.fileKey)) {
@@ -155,7 +155,7 @@ export class Plans {
   /** A range of a file is read. */
   read(file: ReadFile, offset: number, count: number): void {
     if (this.#plans.size === 0) return;
-    if (this.#withoutOpen && offset === 0) this.opened(file);
+    if (this.#withoutOpen && offset === 0) this.opened(file, false);
     let found = false;
     for (const { plan } of this.#plans.values()) {
       if (plan.ranges) found = plan.read(this.#pathOf(file), offset, count, this.#host.nowMs()) || found;

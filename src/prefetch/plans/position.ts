@@ -13,9 +13,15 @@ const JUMP_ITEMS = 4;
 export class Position {
   /** The foremost item that was read, and those before it in all likelihood too. */
   reached = -1;
+  #first = Number.POSITIVE_INFINITY;
   #mostBehind = 0;
   #jumpTo = -1;
   #jumpItems = 0;
+
+  /** Items from the first that was read to the foremost. */
+  get wentOn(): number {
+    return Math.max(0, this.reached - this.#first);
+  }
 
   /** Items before this one will not be read any more. */
   get passed(): number {
@@ -27,10 +33,11 @@ export class Position {
     return APART_FIRST + MARGIN * this.#mostBehind;
   }
 
-  /** The job has come to an item. */
-  came(item: number): void {
+  /** The job has come to an item. Those before `given` are expected: the scheduler has them. */
+  came(item: number, given: number): void {
+    this.#first = Math.min(this.#first, item);
     if (item <= this.reached) this.#mostBehind = Math.max(this.#mostBehind, this.reached - item);
-    else if (item - this.reached <= this.apart) this.reached = item;
+    else if (item < given || item - this.reached <= this.apart) this.reached = item;
     else this.#mayHaveJumped(item);
   }
 
