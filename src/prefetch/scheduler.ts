@@ -24,7 +24,7 @@ export interface SchedulerOptions {
 }
 
 /** Of items under way: each makes some requests, one after the other. */
-const WINDOW = { first: 8, least: 2, grow: 3, shrink: 8 } as const;
+const WINDOW = { first: 16, least: 2, grow: 4, shrink: 12 } as const;
 /** Nothing answered for so long, in ms, while something is under way: the store hangs. */
 const HUNG_MS = 3000;
 /** Failures of the store in a row after which it is left alone, and for how long, in ms: at first, and at most. */
@@ -34,6 +34,9 @@ const REST_MOST_MS = 30_000;
 const TEND_MS = 1000;
 /** What is unknown of a file before it is found: counts as so many bytes under way. */
 const GUESS_BYTES = 128 * 1024;
+
+/** Who has opened a smaller file reads all of it at once: it comes too late. */
+const WHOLE_BYTES = 1024 * 1024;
 
 interface Lane {
   readonly order: Order;
@@ -269,8 +272,9 @@ export class Scheduler implements Orders {
       const missing = Math.min(length, held.missingBytes);
       this.#spent.remove(held.fileKey); // somebody will read it
       if (missing <= 0) return 0;
+      if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       if (this.#stopped) return -Errno.ECANCELED;
-      this.#makeRoom(missing);
+      await this.#makeRoom(missing);
       const more = Math.max(0, missing - GUESS_BYTES);
       this.#underWayBytes += more;
       this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
@@ -286,10 +290,10 @@ export class Scheduler implements Orders {
   }
 
   /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
-  #makeRoom(bytes: number): void {
+  async #makeRoom(bytes: number): Promise<void> {
     const needed = bytes + this.#underWayBytes;
     while (this.#host.freeBytes() < needed) {
-      if (!this.#spent.free((fileKey) => this.#host.drop(fileKey))) return;
+      if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
     }
   }
 

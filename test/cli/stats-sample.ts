@@ -90,6 +90,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       failures: 0,
       byOrder: {},
       orders: [],
+      sets: [],
     },
     plans: [
       {
