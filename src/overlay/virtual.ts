@@ -117,12 +117,15 @@ export class VirtualFiles {
   }
 
   isWritable(node: NodeId): boolean {
-    return this.#writableOf(node) !== undefined;
+    return this.#writables.has(this.#generations.get(node)?.name ?? '');
   }
 
+  /** For whoever changes what the next look will find. */
   #writableOf(node: NodeId): Writable | undefined {
-    const name = this.#generations.get(node)?.name;
-    return name === undefined ? undefined : this.#writables.get(name);
+    const generation = this.#generations.get(node);
+    if (generation === undefined) return undefined;
+    generation.used = true;
+    return this.#writables.get(generation.name);
   }
 
   /** A handle to write by. */
@@ -145,7 +148,7 @@ export class VirtualFiles {
   }
 
   ioctl(node: NodeId, command: number, data: Uint8Array): Outcome<number> {
-    if ((command & ~COMMAND_SIZE) !== MESSAGE_COMMAND) return -Errno.ENOTTY;
+    if ((command & ~COMMAND_SIZE) !== MESSAGE_COMMAND) return -Errno.ENOTTY; // Python asks every file whether it is a terminal
     return this.#writableOf(node)?.message(data) ?? -Errno.ENOTTY;
   }
 

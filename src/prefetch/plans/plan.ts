@@ -53,6 +53,9 @@ export interface PlanCounts {
   usedBytes: number;
 }
 
+/** Given up, or its reader was quicker. */
+const NO_FAILURE: ReadonlySet<number> = new Set([-Errno.ECANCELED, -Errno.EBUSY]);
+
 /** An item in the hands of the scheduler. */
 interface Given extends Wanted {
   readonly item: number;
@@ -184,7 +187,7 @@ export class Plan implements SpentOwner {
     const items = this.#items;
     this.#underWay--;
     if (MISSING.has(outcome)) counts.missing++;
-    else if (failed(outcome) && outcome !== -Errno.ECANCELED) counts.failed++;
+    else if (failed(outcome) && !NO_FAILURE.has(outcome)) counts.failed++;
     else if (outcome > 0) {
       counts.broughtBytes += outcome;
       this.#brought++;
