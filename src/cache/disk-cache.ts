@@ -223,6 +223,10 @@ export class DiskCache implements Cache, ObjectHost {
     if (object !== undefined) this.remove(object);
   }
 
+  claim(bytes: number): void {
+    this.#room.claimedBytes = bytes;
+  }
+
   async give(file: string): Promise<number> {
     const object = this.#find(file);
     if (object === undefined || object.held || object.references > 0) return 0;

@@ -42,6 +42,10 @@ export class OverlayPrefetchHost implements PrefetchHost {
     return this.#cache.freeBytes();
   }
 
+  claim(bytes: number): void {
+    this.#cache.claim(bytes);
+  }
+
   keeps(fileKey: string): boolean {
     return this.#cache.keeps(fileKey);
   }

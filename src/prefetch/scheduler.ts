@@ -190,7 +190,7 @@ export class Scheduler implements Orders {
       const taken = this.#take();
       if (taken === undefined) return;
       this.#underWay++;
-      this.#underWayBytes += GUESS_BYTES;
+      this.#takes(GUESS_BYTES);
       this.#tend ??= setInterval(() => this.#lookAfter(), TEND_MS).unref();
       void this.#bring(taken.lane, taken.wanted);
     }
@@ -255,7 +255,7 @@ export class Scheduler implements Orders {
       outcome = await this.#brought(lane, wanted);
     } finally {
       this.#underWay--;
-      this.#underWayBytes -= GUESS_BYTES;
+      this.#takes(-GUESS_BYTES);
       this.#answered(outcome, begunMs);
       lane.order.settled(wanted, outcome);
       if (this.#underWay === 0) this.#idle?.();
@@ -274,12 +274,12 @@ export class Scheduler implements Orders {
       if (missing <= 0) return 0;
       if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       if (this.#stopped) return -Errno.ECANCELED;
-      await this.#makeRoom(missing);
       const more = Math.max(0, missing - GUESS_BYTES);
-      this.#underWayBytes += more;
+      this.#takes(more);
+      await this.#makeRoom();
       this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
       const came = await held.fill(wanted.offset, length).finally(() => {
-        this.#underWayBytes -= more;
+        this.#takes(-more);
       });
       const lost = missing - Math.max(0, came);
       if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, lost);
@@ -289,10 +289,15 @@ export class Scheduler implements Orders {
     }
   }
 
-  /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
-  async #makeRoom(bytes: number): Promise<void> {
-    const needed = bytes + this.#underWayBytes;
-    while (this.#host.freeBytes() < needed) {
+  /** So many bytes more are under way: readers' misses leave them room. */
+  #takes(bytes: number): void {
+    this.#underWayBytes += bytes;
+    this.#host.claim(this.#underWayBytes);
+  }
+
+  /** Frees space for what is under way. What more it takes is for the cache's policy to say. */
+  async #makeRoom(): Promise<void> {
+    while (this.#host.freeBytes() < this.#underWayBytes) {
       if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
     }
   }
