@@ -270,6 +270,7 @@ export class Scheduler implements Orders {
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
       const missing = Math.min(length, held.missingBytes);
+      this.#spent.remove(held.fileKey); // somebody will read it
       if (missing <= 0) return 0;
       if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       if (this.#stopped) return -Errno.ECANCELED;

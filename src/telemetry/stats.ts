@@ -138,6 +138,24 @@ export interface PrefetchStats {
   sets: { path: string; files: number; listed: boolean; repeats: boolean }[];
 }
 
+/** What a job said it will read; see docs/PLAN.md. */
+export interface PlanStats {
+  name: string;
+  items: number;
+  pending: number;
+  given: number;
+  used: number;
+  late: number;
+  passed: number;
+  missing: number;
+  failed: number;
+  malformed: number;
+  broughtBytes: number;
+  usedBytes: number;
+  bytes: number;
+  idleSeconds: number;
+}
+
 export interface StatsDocument {
   schema: typeof STATS_SCHEMA;
   mountpoint: string;
@@ -151,6 +169,7 @@ export interface StatsDocument {
   metadata: MetadataStats | null;
   store: StoreStats;
   prefetch: PrefetchStats;
+  plans: PlanStats[];
   /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */
   warmups: { running: number; jobs: number; files: number; bytes: number; errors: number };
   stall: AccessSnapshot['stall'];
