@@ -1,6 +1,7 @@
 /** Tar shards streamed by eight workers, first epoch. */
 import { bytesBelow } from '../cache/part.ts';
 import type { Measure } from './measure.ts';
+import type { PathOf } from './site.ts';
 
 const SHARD_WORKERS = 8;
 
@@ -10,7 +11,7 @@ export const shards: Measure = {
   async run(site, round) {
     const { near } = site;
     await near.pages('load', near.local('shards'));
-    const stream = async (path: (name: string) => string): Promise<number> => {
+    const stream = async (path: PathOf): Promise<number> => {
       const said = await near.read('read_shards', [path('shards'), '--workers', SHARD_WORKERS, '--seed', round]);
       if (said.samples !== near.facts.samples) throw new Error(`read ${said.samples} of ${near.facts.samples} samples`);
       return said.seconds!;

@@ -9,6 +9,9 @@ import type { Epoch, LoaderOptions } from '../support/loader.ts';
 import { Ledger, watchMemory } from './ledger.ts';
 import { BATCH, WORKERS } from './measure.ts';
 
+/** Where a data set is seen. */
+export type PathOf = (name: string) => string;
+
 export type Side = 'bare' | 'off' | 'on';
 
 /** More than any measure reads. */
@@ -69,20 +72,20 @@ export class Site {
     };
   }
 
-  /** Does something on one of the sides; `path` says where it shows a data set. */
-  async through<T>(
-    what: string,
-    side: Side,
-    parts: Through,
-    work: (path: (name: string) => string) => Promise<T>,
-  ): Promise<Seen<T>> {
-    const stage = parts.stage ?? this.near;
+  /** Does something on one of the sides. */
+  async through<T>(what: string, side: Side, parts: Through, work: (path: PathOf) => Promise<T>): Promise<Seen<T>> {
     const mount = side === 'bare' ? undefined : await this.mount(what, side, parts);
+    const seen = await this.seen(parts.stage ?? this.near, mount, work);
+    await mount?.unmount();
+    return seen;
+  }
+
+  /** What the store was asked for something that is done on a mount, or without one. */
+  async seen<T>(stage: Stage, mount: CacheMount | undefined, work: (path: PathOf) => Promise<T>): Promise<Seen<T>> {
     await stage.store.reset();
     const said = await work(mount === undefined ? (name) => stage.slow(name) : mount.path);
     await mount?.settled();
     const { bytesRead, requests } = await stage.store.counts();
-    await mount?.unmount();
     return { said, sentBytes: bytesRead, requests };
   }
 
