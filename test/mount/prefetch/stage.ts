@@ -111,7 +111,11 @@ export async function onSlowStore(
     const cache = options.cacheDirectory ?? temporaryDirectory('cache');
     const words = ['ro', ...(options.options ?? [])].flatMap((option) => ['-o', option]);
     const size = options.cache?.(bytes) ?? 1 << 30;
-    const mount = await mountOverlay({ source: slow.mountpoint, options: ['--cache', `${cache}:${size}`, ...words] });
+    const mount = await mountOverlay({
+      source: slow.mountpoint,
+      options: ['--cache', `${cache}:${size}`, ...words],
+      inFront: true, // a busy machine may need more than the command allows
+    });
     const job: Stage['job'] = (env, directory = 'data') => {
       jobs.push(new Job(join(mount.mountpoint, directory), env));
       return jobs.at(-1)!.ready();
