@@ -81,7 +81,8 @@ export class OverlayPrefetchHost implements PrefetchHost {
     const found = await this.#directory(path);
     if (failed(found)) return found;
     const directory = found as Held;
-    const listed = await this.#core.store.list(directory.inode.node);
+    const { metadata, store } = this.#core;
+    const listed = await (metadata?.namesAhead(directory.inode) ?? store.list(directory.inode.node));
     const isRoot = directory.inode === this.#core.inodes.root;
     directory.release();
     if (failed(listed)) return listed;
@@ -145,7 +146,7 @@ export class OverlayPrefetchHost implements PrefetchHost {
   /** What a name leads to, as it is known, else as the store says now. */
   async #find(directory: Held, name: string): Promise<Outcome<Held>> {
     const core = this.#core;
-    const known = await core.metadata?.recall(directory.inode, name, 0);
+    const known = await core.metadata?.findAhead(directory.inode, name);
     if (known !== undefined) {
       return new Held(core.intern(directory.inode, name, known.found, known.askedMs), directory, this.#forget);
     }
