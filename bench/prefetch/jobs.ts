@@ -1,5 +1,5 @@
 /** Several jobs on one mount, and several mounts of one store. */
-import type { Measure } from './measure.ts';
+import type { Figure, Measure } from './measure.ts';
 import { WORKERS } from './measure.ts';
 import type { Site } from './site.ts';
 
@@ -34,37 +34,40 @@ async function bystander({ near }: Site): Promise<number> {
   return bytes! / seconds!;
 }
 
-export const eightMounts: Measure = {
-  name: 'eight mounts',
+async function eight(site: Site, round: number, bulk: 'auto' | 'off'): Promise<Figure[]> {
+  const { near } = site;
+  const name = `eight mounts, WORLD_SIZE=8, bulk=${bulk}`;
+  await near.pages('load', near.local('files'), near.local('large'));
+  const solo = await bystander(site);
+  const ranks = Array.from({ length: WORLD }, (_, rank) => rank);
+  const mounts = await Promise.all(ranks.map(() => site.mount(name, 'on', { options: [`bulk=${bulk}`] })));
+  const loaders = await Promise.all(
+    mounts.map((mount, rank) => {
+      const options = { epochs: 1, workers: 1, seed: round, own: true, shard: { rank, world: WORLD } };
+      return near.loader(mount.path('files'), options);
+    }),
+  );
+  await near.store.reset();
+  const [beside, ...epochs] = await Promise.all([
+    bystander(site),
+    ...loaders.map(async (loader) => (await loader.epoch()).bytes),
+  ]);
+  for (const loader of loaders) await loader.end();
+  for (const mount of mounts) await mount.settled();
+  const { bytesRead } = await near.store.counts();
+  for (const mount of mounts) await mount.unmount();
+  const { filesBytes } = near.facts;
+  const read = epochs.reduce((sum, bytes) => sum + bytes, 0);
+  if (read !== filesBytes) throw new Error(`eight shares of an epoch came to ${read} of ${filesBytes} bytes`);
+  const stood = Math.min(BYSTANDER_PIECES * 2 ** 20, near.sizes.largeBytes);
+  return [
+    { what: `${name}: store bytes / data`, value: (bytesRead - stood) / filesBytes, atMost: 1.1 },
+    { what: `${name}: bystander / alone`, value: beside! / solo, atLeast: 0.5 },
+  ];
+}
+
+export const eightMounts: readonly Measure[] = (['auto', 'off'] as const).map((bulk) => ({
+  name: `eight mounts, bulk=${bulk}`,
   needs: ['files', 'large'],
-  async run(site, round) {
-    const { near } = site;
-    await near.pages('load', near.local('files'), near.local('large'));
-    const solo = await bystander(site);
-    const ranks = Array.from({ length: WORLD }, (_, rank) => rank);
-    const mounts = await Promise.all(ranks.map(() => site.mount('eight mounts', 'on', {})));
-    const loaders = await Promise.all(
-      mounts.map((mount, rank) => {
-        const options = { epochs: 1, workers: 1, seed: round, own: true, shard: { rank, world: WORLD } };
-        return near.loader(mount.path('files'), options);
-      }),
-    );
-    await near.store.reset();
-    const [beside, ...epochs] = await Promise.all([
-      bystander(site),
-      ...loaders.map(async (loader) => (await loader.epoch()).bytes),
-    ]);
-    for (const loader of loaders) await loader.end();
-    for (const mount of mounts) await mount.settled();
-    const { bytesRead } = await near.store.counts();
-    for (const mount of mounts) await mount.unmount();
-    const { filesBytes } = near.facts;
-    const read = epochs.reduce((sum, bytes) => sum + bytes, 0);
-    if (read !== filesBytes) throw new Error(`eight shares of an epoch came to ${read} of ${filesBytes} bytes`);
-    const stood = Math.min(BYSTANDER_PIECES * 2 ** 20, near.sizes.largeBytes);
-    return [
-      { what: 'eight mounts, WORLD_SIZE=8: store bytes / data', value: (bytesRead - stood) / filesBytes, atMost: 1.1 },
-      { what: 'eight mounts: bystander / alone', value: beside! / solo, atLeast: 0.5 },
-    ];
-  },
-};
+  run: (site, round) => eight(site, round, bulk),
+}));

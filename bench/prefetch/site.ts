@@ -66,7 +66,7 @@ export class Site {
     return {
       ...mount,
       unmount: async () => {
-        this.ledger.add(what, memory());
+        this.ledger.add(what, memory(), (await mount.stats()).prefetch);
         await mount.unmount();
       },
     };

@@ -38,7 +38,7 @@ const measures: readonly Measure[] = [
   ...unforeseeable,
   ...disturbed,
   twoJobs,
-  eightMounts,
+  ...eightMounts,
 ];
 
 const GIB = 2 ** 30;
