@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { noMounts } from '../../support/mounts.ts';
 import { runProgram } from '../programs.ts';
-import { atRest, BEGINNING, broughtBy, FILES, onSlowStore, SIZE, statsOf, until } from './stage.ts';
+import { atRest, BEGINNING, broughtBy, FILES, held, onSlowStore, SIZE, statsOf, until } from './stage.ts';
 
 test('the rest of a data set comes before it is read, each byte once, and is what is read then', {
   skip: noMounts,
@@ -38,14 +38,12 @@ test('readers beside it and the fill ask for no byte twice', { skip: noMounts },
 });
 
 test('a reader of what is on its way waits for that, and asks for nothing of its own', { skip: noMounts }, async () => {
-  await onSlowStore(async ({ slow, mount, bytes, job }) => {
-    const [first, second] = [await job(), await job()];
+  await onSlowStore(async (stage) => {
+    const { slow, mount, bytes, job } = stage;
     await slow.reset();
-    await first.read(BEGINNING / 2);
-    await slow.hang({ path: 'data/**', kinds: ['read'] });
-    await until(mount, ({ prefetch }) => prefetch.underWay > 0);
+    const [first, second] = [await held(stage), await job()];
     const both = [first.read('rest'), second.read('rest')];
-    await until(mount, ({ now }) => now.pendingRequests >= 1);
+    await until(mount, ({ now }) => now.pendingRequests >= 2);
     await slow.release();
     await Promise.all(both);
     await atRest(mount);
@@ -74,13 +72,13 @@ test('with room for half, what was read makes room for what was not, and the sto
 test('files that change while they are brought are of one generation, and of the new one afterwards', {
   skip: noMounts,
 }, async () => {
-  const options = { bandwidth: 4e6, options: ['attr-ttl=0'] };
-  await onSlowStore(async ({ source, mount, job }) => {
-    const reader = await job();
-    await reader.read(BEGINNING);
-    await until(mount, ({ prefetch }) => prefetch.underWay > 0);
+  const options = { options: ['attr-ttl=0'] };
+  await onSlowStore(async (stage) => {
+    const { source, slow, mount } = stage;
+    const reader = await held(stage);
     const changed = await runProgram('files.py', ['change', source, FILES, SIZE]);
     assert.equal(changed.status, 0, changed.stderr);
+    await slow.release();
     await reader.read('rest');
     await atRest(mount);
     assert.deepEqual((await reader.read('rest')).generations, { '1': FILES / 2, '2': FILES / 2 });

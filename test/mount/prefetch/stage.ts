@@ -15,6 +15,9 @@ import { launchProgram, makeFiles } from '../programs.ts';
 export const SECONDS = 120;
 export const FILES = 240;
 export const SIZE = 32_768;
+/** Files that a job reads last; the store can be told to hang for them. */
+export const LAST = 40;
+export const LAST_FILES = 'data/0002*';
 /** Enough for a mount to see that a data set is read, and that its files are not there. */
 export const BEGINNING = 60;
 
@@ -35,7 +38,9 @@ export class Job {
   #said = '';
 
   constructor(directory: string, env: Record<string, string> = {}, files = FILES) {
-    this.#process = launchProgram('job.py', [directory, files, SIZE], { env: { ...process.env, ...env } as never });
+    this.#process = launchProgram('job.py', [directory, files, SIZE, '--last', LAST], {
+      env: { ...process.env, ...env } as never,
+    });
     this.#process.stderr?.on('data', (text) => {
       this.#said += text;
     });
@@ -66,6 +71,15 @@ export class Job {
     assert.ok(!done, `the job ended: ${this.#said}`);
     return JSON.parse(value) as object;
   }
+}
+
+/** Reads the beginning of the data set with a store that hangs for the last of it: these are asked for, and do not come. */
+export async function held({ slow, mount, job }: Stage): Promise<Job> {
+  await slow.hang({ path: LAST_FILES, kinds: ['read'] });
+  const reader = await job();
+  await reader.read(BEGINNING);
+  await until(mount, ({ prefetch }) => prefetch.underWay > 0);
+  return reader;
 }
 
 export interface Stage {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """
-job.py DIR COUNT SIZE [--seed N]: a job that reads the files of files.py as it is told, each epoch in another order.
+job.py DIR COUNT SIZE [--seed N] [--last N]: a job that reads the files of files.py as it is told, each epoch in another order;
+the N with the highest numbers come last, in another order too.
 
 Each line of standard input is a number: so many more files of the epoch are opened, read and closed, one after the other (0:
 the rest of it). Answers with a line of JSON: files and bytes read, how many files of each generation, the errors by name, and
@@ -22,6 +23,7 @@ parser.add_argument('dir')
 parser.add_argument('count', type=int)
 parser.add_argument('size', type=int)
 parser.add_argument('--seed', type=int, default=1)
+parser.add_argument('--last', type=int, default=0)
 options = parser.parse_args()
 chosen = random.Random(options.seed)
 left = []
@@ -48,8 +50,7 @@ print(json.dumps({'ready': True}), flush=True)
 for line in sys.stdin:
     did = {'files': 0, 'bytes': 0, 'generations': collections.Counter(), 'errors': collections.Counter(), 'wrong': []}
     if not left:
-        left = list(range(options.count))
-        chosen.shuffle(left)
+        left = sorted(range(options.count), key=lambda index: (index < options.count - options.last, chosen.random()))
     for _ in range(int(line) or len(left)):
         read(left.pop(), did)
         if not left:
