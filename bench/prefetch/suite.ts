@@ -80,7 +80,7 @@ export async function prefetchSuite(scope: Scope, options: PrefetchSuiteOptions)
   const near = new Stage({
     ...{ scope, python, work, store, bandwidth },
     sizes: options.quick ? quickSizes : sizes,
-    ownReader: false,
+    ownReader: options.quick,
   });
   console.log(`making the data in ${source} (${fileSystemOf(work)})`);
   await makeData(near, chosen, options.quick);
