@@ -1,7 +1,6 @@
 /** A training job whose steps take 1.2 times as long as the bytes of the epoch need on the link: how busy it is. */
 import type { Epoch } from '../support/loader.ts';
-import type { Figure, Measure } from './measure.ts';
-import { WORKERS } from './measure.ts';
+import { type Figure, type Measure, WORKERS } from './measure.ts';
 
 const COMPUTE = 1.2;
 

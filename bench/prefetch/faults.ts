@@ -1,8 +1,7 @@
 /** A store that hangs, or slows tenfold, while a data set is being brought: what others read goes on, and the rest comes after. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stage } from '../cache/stage.ts';
-import type { Figure, Measure } from './measure.ts';
-import { WORKERS } from './measure.ts';
+import { type Figure, type Measure, WORKERS } from './measure.ts';
 import type { Site } from './site.ts';
 
 /** Of the data set has come when it begins. */

@@ -1,8 +1,7 @@
 /** A cache for half of the data, shuffled anew each epoch: what comes after the first. */
 import { median } from '../support/table.ts';
-import type { Measure } from './measure.ts';
-import { WORKERS } from './measure.ts';
-import { filesPerSecond, type Side, type Site } from './site.ts';
+import { type Measure, WORKERS } from './measure.ts';
+import { filesPerSecond, type Site } from './site.ts';
 
 const SHARE = 0.5;
 const EPOCHS = 3;
@@ -13,10 +12,10 @@ const FILLING_WORKERS = 16;
 const OPTIONS = ['disable=keep-cache', 'sample-opens=off'];
 
 /** Files a second of the epochs after the first. */
-async function prefetching(site: Site, round: number, side: Side): Promise<number> {
+async function prefetching(site: Site, round: number): Promise<number> {
   const { near } = site;
   const parts = { cacheBytes: near.facts.filesBytes * SHARE, options: OPTIONS };
-  const seen = await site.through('half cached', side, parts, async (path) => {
+  const seen = await site.through('half cached', 'on', parts, async (path) => {
     const loader = await near.loader(path('files'), { epochs: EPOCHS, workers: WORKERS, seed: round });
     const rates: number[] = [];
     for (let epoch = 0; epoch < EPOCHS; epoch++) rates.push(filesPerSecond(await loader.epoch()));
@@ -44,7 +43,7 @@ export const halfCached: Measure = {
     const batches = site.bareBatches();
     const bare = await site.through('half cached', 'bare', {}, (path) => site.epoch(path('files'), round, { batches }));
     const off = await notPrefetching(site, round);
-    const on = await prefetching(site, round, 'on');
+    const on = await prefetching(site, round);
     const bound = near.sizes.files / (((1 - SHARE) * near.facts.filesBytes) / near.bandwidth);
     return [
       { what: 'half cached, from epoch 2 / prefetch=off', value: on / off, atLeast: 1.8 },

@@ -1,6 +1,5 @@
 /** Several jobs on one mount, and several mounts of one store. */
-import type { Figure, Measure } from './measure.ts';
-import { WORKERS } from './measure.ts';
+import { type Figure, type Measure, WORKERS } from './measure.ts';
 import type { Site } from './site.ts';
 
 const WORLD = 8;
