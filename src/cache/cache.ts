@@ -156,6 +156,8 @@ export interface Cache {
   sizeBytes(): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
+  /** Drops a file that nobody reads; resolves when its space is free: so many bytes. 0: it is in use, or not there. */
+  give(file: string): Promise<number>;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */
   resize(tier: string, sizeBytes: number): Promise<void>;
   /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */

@@ -9,7 +9,7 @@ import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { NodeId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
-import { evict, keepable, keyOf } from './warmup/file.ts';
+import { keepable, keyOf } from './warmup/file.ts';
 import { Held } from './warmup/held.ts';
 
 const DT_DIR = 4;
@@ -46,11 +46,11 @@ export class OverlayPrefetchHost implements PrefetchHost {
     return this.#cache.keeps(fileKey);
   }
 
-  drop(fileKey: string): boolean {
+  async drop(fileKey: string): Promise<number> {
     const inode = this.#core.inodes.awakeOf(fileKey);
-    if (inode !== undefined) return evict(this.#core, this.#cache, inode);
-    this.#cache.drop(fileKey);
-    return true;
+    if (inode !== undefined && inode.opens > 0) return 0;
+    if (inode !== undefined) this.#core.dropContent(inode); // what the kernel still has registered, too
+    return this.#cache.give(fileKey);
   }
 
   use(): StoreUse {

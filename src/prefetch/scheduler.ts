@@ -270,9 +270,10 @@ export class Scheduler implements Orders {
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
       const missing = Math.min(length, held.missingBytes);
-      if (missing <= 0 || (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size)) return 0;
+      if (missing <= 0) return 0;
+      if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       if (this.#stopped) return -Errno.ECANCELED;
-      this.#makeRoom(missing);
+      await this.#makeRoom(missing);
       const more = Math.max(0, missing - GUESS_BYTES);
       this.#underWayBytes += more;
       this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
@@ -288,10 +289,10 @@ export class Scheduler implements Orders {
   }
 
   /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
-  #makeRoom(bytes: number): void {
+  async #makeRoom(bytes: number): Promise<void> {
     const needed = bytes + this.#underWayBytes;
     while (this.#host.freeBytes() < needed) {
-      if (!this.#spent.free((fileKey) => this.#host.drop(fileKey))) return;
+      if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
     }
   }
 
