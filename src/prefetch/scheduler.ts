@@ -199,10 +199,10 @@ export class Scheduler implements Orders {
   #mayBegin(): boolean {
     const nowMs = this.#host.nowMs();
     if (this.#underWay === 0) this.#answeredMs = nowMs;
-    if (this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
-    this.#state = 'ok';
-    if (this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS) this.#state = 'hung';
-    else if (nowMs < this.#restUntilMs) {
+    const hangs = this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS;
+    this.#state = hangs ? 'hung' : 'ok';
+    if (hangs || this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
+    if (nowMs < this.#restUntilMs) {
       this.#state = 'failing';
       this.#afterMs(this.#restUntilMs - nowMs);
     } else {
