@@ -15,6 +15,7 @@ import { Recorder } from './recorder.ts';
 import type { RecordingParts } from './recording.ts';
 import type { AccessSnapshot } from './snapshot.ts';
 import { StallMeter } from './stall.ts';
+import { Streams } from './streams.ts';
 
 /** A disk that hangs must not keep the daemon. */
 const STOP_MS = 5000;
@@ -25,6 +26,7 @@ export class Access implements AccessObserver, RequestObserver {
   readonly stall: StallMeter = new StallMeter();
   readonly #readers = new Readers();
   readonly dataSets: DataSets = new DataSets(this.#readers);
+  readonly streams: Streams = new Streams(this.#readers);
   readonly recorder: Recorder;
 
   constructor(about: RecordingParts['about'] = { mountpoint: '', source: '', version: '' }) {
@@ -49,6 +51,7 @@ export class Access implements AccessObserver, RequestObserver {
 
   reading(handle: AccessedHandle, thread: number, offset: number, size: number, begunMs: number): void {
     this.stall.reading(handle, thread, offset, size, begunMs);
+    this.streams.reading(handle, thread, offset, size, begunMs);
   }
 
   read(handle: AccessedHandle, thread: number, offset: number, count: number, from: From, begunMs: number): void {
@@ -72,6 +75,7 @@ export class Access implements AccessObserver, RequestObserver {
     return {
       ...this.stall.snapshot(),
       dataSets: this.dataSets.snapshot(),
+      streams: this.streams.snapshot(),
       trace: this.recorder.counts(),
     };
   }

@@ -40,6 +40,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),
     dataSets: mostOf(seen?.dataSets ?? [], ({ opens, reads }) => opens + reads),
+    streams: seen?.streams ?? [],
     trace: seen?.trace ?? null,
     opens: {
       count: n('opens'),
