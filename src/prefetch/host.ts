@@ -7,8 +7,8 @@ export interface HeldFile {
   readonly fileKey: string;
   /** Bytes. */
   readonly size: number;
-  /** Of the whole file, what is not in the cache, in bytes. */
-  readonly missingBytes: number;
+  /** Of a range, what is not in the cache, in bytes; more than there is, where only the sum of the file is known. */
+  missingBytes(offset: number, length: number): number;
   /**
    * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
    * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.

@@ -105,10 +105,12 @@ export class Ledger {
   }
 
   /** So many of these have not come. */
-  withdraw(account: Account, fileKey: string, bytes: number): void {
+  withdraw(account: Account, fileKey: string, end: number, bytes: number): void {
     this.#add(account, 'broughtBytes', -bytes);
     const entry = this.#entries.get(fileKey);
-    if (entry?.account === account) this.#entries.delete(fileKey);
+    if (entry?.account !== account) return;
+    entry.unread.take(end - bytes, end);
+    if (entry.unread.bytes === 0) this.#entries.delete(fileKey);
   }
 
   /** Bytes of a file are read by somebody. */

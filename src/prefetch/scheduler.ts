@@ -266,7 +266,7 @@ export class Scheduler implements Orders {
     const held = found as HeldFile;
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
-      const missing = Math.min(length, held.missingBytes);
+      const missing = held.missingBytes(wanted.offset, length);
       if (missing <= 0) return 0;
       if (this.#stopped) return -Errno.ECANCELED;
       this.#makeRoom(missing);
@@ -277,7 +277,7 @@ export class Scheduler implements Orders {
         this.#underWayBytes -= more;
       });
       const lost = missing - Math.max(0, came);
-      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, lost);
+      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, wanted.offset + length, lost);
       return came;
     } finally {
       held.release();
