@@ -24,6 +24,8 @@ const PAUSE_MS = 10_000;
 const REREADS_MOST = 0.2;
 const REREADS_LEAST = 32;
 const LISTINGS_AT_ONCE = 8;
+/** Files that are open at a time, at most, as far as it matters. */
+const RECENT = 64;
 /** Opens at the beginning of a pass that are counted to the one before. */
 const LATE_MOST = 128;
 
@@ -31,6 +33,12 @@ export interface SetParts {
   host: PrefetchHost;
   orders: Orders;
   spent: Spent;
+}
+
+interface Read {
+  fileKey: string;
+  item: number;
+  size: number;
 }
 
 export class SetPass implements Order, SpentOwner {
@@ -53,6 +61,8 @@ export class SetPass implements Order, SpentOwner {
   /** Brought and not read. */
   #unread = 0;
   #cached = 0;
+  /** Read a moment ago, and perhaps still open. */
+  readonly #recent: Read[] = [];
   /** Read again in this pass, lately: they may be the first of the next. */
   #late: number[] = [];
   #openedMs: number;
@@ -100,11 +110,28 @@ export class SetPass implements Order, SpentOwner {
     }
     catalogue.see(item, this.#pass);
     this.#readBytes += size;
+    this.#recent.push({ fileKey, item, size });
+    if (this.#recent.length > RECENT) this.#rest(this.#recent.shift()!);
     if (catalogue.has(item, Noted.UNREAD)) {
       catalogue.clear(item, Noted.UNREAD);
       this.#unread--;
     }
-    if (catalogue.has(item, Noted.CACHED) && this.#inPasses) this.#parts.spent.add(fileKey, this, item, size);
+  }
+
+  /** Its reader has most likely closed it. What the cache has of it will not be read again in this pass. */
+  #rest({ fileKey, item, size }: Read): void {
+    if (!this.#parts.host.keeps(fileKey)) {
+      this.#uncached(item);
+      return;
+    }
+    this.#isCached(item);
+    if (this.#inPasses) this.#parts.spent.add(fileKey, this, item, size);
+  }
+
+  #isCached(item: number): void {
+    if (this.#catalogue.has(item, Noted.CACHED)) return;
+    this.#catalogue.note(item, Noted.CACHED);
+    this.#cached++;
   }
 
   #begin(pass: number): void {
@@ -116,6 +143,7 @@ export class SetPass implements Order, SpentOwner {
     this.#refusedAtRoom = -1;
     this.#catalogue.clearAll(Noted.GIVEN);
     this.#parts.spent.removeAll(this);
+    this.#recent.length = 0;
     for (const item of this.#late) this.#catalogue.see(item, pass);
     this.#late = [];
     this.#judge();
@@ -147,10 +175,7 @@ export class SetPass implements Order, SpentOwner {
     if (item < 0) return;
     if (!failed(outcome)) {
       this.#refusedAtRoom = -1;
-      if (!this.#catalogue.has(item, Noted.CACHED)) {
-        this.#catalogue.note(item, Noted.CACHED);
-        this.#cached++;
-      }
+      this.#isCached(item);
       if ((outcome as number) === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
