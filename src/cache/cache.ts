@@ -22,6 +22,8 @@ export interface ContentKey {
 export interface ContentReader {
   /** Of the file, below the source, as a byte string: files of a directory are kept or removed alike. Not cheap. */
   path(): string;
+  /** Nobody reads it yet: it is brought for somebody who will. */
+  readonly ahead?: boolean;
 }
 
 /** Where a miss is read from. One source reads one version of one file. */

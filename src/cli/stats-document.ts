@@ -163,7 +163,13 @@ function prefetchStats({ overlay }: Assembly): PrefetchStats {
     byOrder,
     orders: (prefetch?.orders ?? []).slice(0, ORDERS_SHOWN).map(({ about, ...order }) => ({
       ...order,
-      about: Buffer.from(about, 'latin1').toString('utf8'),
+      about: utf8(about),
     })),
+    sets: (prefetch?.sets ?? []).map(({ path, ...set }) => ({ path: utf8(path), ...set })),
   };
+}
+
+/** A path as the overlay has it, for people. */
+function utf8(path: string): string {
+  return Buffer.from(path, 'latin1').toString('utf8');
 }

@@ -180,6 +180,10 @@ class HeldInode implements HeldFile {
     return this.#inode.attributes.size;
   }
 
+  get opens(): number {
+    return this.#inode.opens;
+  }
+
   missingBytes(offset: number, length: number): number {
     const { content } = this.#inode;
     const ofFile = this.size - this.#cache.presentBytes(keyOf(this.#inode));
@@ -192,7 +196,7 @@ class HeldInode implements HeldFile {
     const { sources, store } = this.#core;
     const refused = keepable(this.#core, inode);
     if (refused !== 0) return refused;
-    const content = this.#cache.acquire(keyOf(inode));
+    const content = this.#cache.acquire(keyOf(inode), { path: () => inode.path(), ahead: true });
     if (content === undefined) return -Errno.EDQUOT;
     try {
       // Held open from the first byte to the question whether it is unchanged: a slow store closes what nobody uses.

@@ -9,6 +9,8 @@ export interface HeldFile {
   readonly size: number;
   /** Of a range, what is not in the cache, in bytes; more than there is, where only the sum of the file is known. */
   missingBytes(offset: number, length: number): number;
+  /** Open handles: somebody reads it at this moment, most likely. */
+  readonly opens: number;
   /**
    * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
    * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.

@@ -1,5 +1,5 @@
 /** What brings data before it is read: what a mount has of it. */
-import { type BulkMode, PrefetchedSets, type ReadSet } from './data-sets.ts';
+import { type BulkMode, PrefetchedSets, type ReadSet, type SetSnapshot } from './data-sets.ts';
 import type { PrefetchHost } from './host.ts';
 import type { StoreLimit } from './limit.ts';
 import type { ReadFile } from './order.ts';
@@ -19,7 +19,7 @@ export interface PrefetchOptions {
 }
 
 export interface PrefetchSnapshot extends SchedulerSnapshot {
-  sets: ReturnType<PrefetchedSets['snapshot']>;
+  sets: SetSnapshot[];
 }
 
 /** Told of what is opened and read, in the turn of the operation. */

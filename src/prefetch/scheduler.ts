@@ -24,7 +24,7 @@ export interface SchedulerOptions {
 }
 
 /** Of items under way: each makes some requests, one after the other. */
-const WINDOW = { first: 8, least: 2, grow: 3, shrink: 8 } as const;
+const WINDOW = { first: 16, least: 2, grow: 4, shrink: 12 } as const;
 /** Nothing answered for so long, in ms, while something is under way: the store hangs. */
 const HUNG_MS = 3000;
 /** Failures of the store in a row after which it is left alone, and for how long, in ms: at first, and at most. */
@@ -34,6 +34,9 @@ const REST_MOST_MS = 30_000;
 const TEND_MS = 1000;
 /** What is unknown of a file before it is found: counts as so many bytes under way. */
 const GUESS_BYTES = 128 * 1024;
+
+/** Who has opened a smaller file reads all of it at once: it comes too late. */
+const WHOLE_BYTES = 1024 * 1024;
 
 interface Lane {
   readonly order: Order;
@@ -267,7 +270,7 @@ export class Scheduler implements Orders {
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
       const missing = held.missingBytes(wanted.offset, length);
-      if (missing <= 0) return 0;
+      if (missing <= 0 || (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size)) return 0;
       if (this.#stopped) return -Errno.ECANCELED;
       this.#makeRoom(missing);
       const more = Math.max(0, missing - GUESS_BYTES);

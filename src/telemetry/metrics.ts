@@ -252,6 +252,10 @@ export const metrics: readonly Metric[] = [
   counter('prefetch.orders[].usedBytes', undefined, 'bytes', 'Of these, read since.', early),
   gauge('prefetch.orders[].wastedBytes', undefined, 'bytes', 'Of these, wasted so far.', early),
   text('prefetch.orders[].believed', 'Whether it is believed: half of what it says was read.', early),
+  text('prefetch.sets[].path', 'A data set of which what is missing is brought.', early),
+  gauge('prefetch.sets[].files', undefined, '', 'Files found below it so far.', early),
+  text('prefetch.sets[].listed', 'Whether these are all.', early),
+  text('prefetch.sets[].repeats', 'Whether it is read in the order of the pass before.', early),
 
   gauge('warmups.running', 'warmups_running', '', 'Jobs of `ml-overlay warmup` that go on.'),
   counter('warmups.jobs', 'warmups', '', 'Jobs begun.'),

@@ -134,6 +134,8 @@ export interface PrefetchStats {
   byOrder: Record<string, { bytes: number; usedBytes: number; wastedBytes: number }>;
   /** What is brought now. `about`: the data set's or file's path. */
   orders: { name: string; about: string; bytes: number; usedBytes: number; wastedBytes: number; believed: boolean }[];
+  /** Data sets of which what is missing is brought: files found below, whether that is all, and whether the order repeats. */
+  sets: { path: string; files: number; listed: boolean; repeats: boolean }[];
 }
 
 export interface StatsDocument {

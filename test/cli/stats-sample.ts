@@ -90,6 +90,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       failures: 0,
       byOrder: {},
       orders: [],
+      sets: [],
     },
     warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {

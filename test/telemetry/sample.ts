@@ -84,8 +84,9 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       window: 8,
       state: 'ok',
       failures: 0,
-      byOrder: {},
-      orders: [],
+      byOrder: { bulk: { bytes: 200, usedBytes: 100, wastedBytes: 0 } },
+      orders: [{ name: 'bulk', about: 'train', bytes: 200, usedBytes: 100, wastedBytes: 0, believed: true }],
+      sets: [{ path: 'train', files: 1000, listed: true, repeats: false }],
     },
     warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {
