@@ -93,11 +93,10 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     metadataBytes,
     shelf,
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
-    readAheadBytes: READ_AHEAD_WINDOWS * settings.readahead,
     warmupRequests: WARMUP_SHARE * laneWidth(),
     prefetch: prefetchOf(request, access, log),
   });
-  if (access !== undefined) access.prefetch = overlay.prefetch;
+  if (access !== undefined && overlay.prefetch !== undefined) access.feed(overlay.prefetch);
   const effective: Assembly['effective'] = {
     storeSpeed: store.speed,
     attributesTtlMs,
@@ -115,11 +114,12 @@ function prefetchOf(
   access: Access | undefined,
   log: Log,
 ): PrefetchWish | undefined {
-  const { prefetch, bulk, 'store-limit': bytes, 'store-request-limit': requests } = settings;
+  const { prefetch, bulk, readahead, 'store-limit': bytes, 'store-request-limit': requests } = settings;
   if (!prefetch || access === undefined) return undefined;
   const limit = { bytesPerSecond: bytes || undefined, requestsPerSecond: requests || undefined };
   const plans = { log, mountpoint, withoutOpen: doesWithoutOpen(settings) };
-  return { bulk, limit, jobWidth, plans, requestsMost: WARMUP_SHARE * laneWidth() };
+  const aheadBytes = READ_AHEAD_WINDOWS * readahead;
+  return { bulk, limit, jobWidth, plans, aheadBytes, requestsMost: WARMUP_SHARE * laneWidth() };
 }
 
 /** libfuse believes the size of a file by its path, and these have another each time they are looked up. */

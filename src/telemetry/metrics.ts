@@ -342,6 +342,21 @@ export const metrics: readonly Metric[] = [
     dataSet,
   ),
 
+  text('streams[].path', 'A large file; those read last come first.', early),
+  text(
+    'streams[].process',
+    'Who reads it, by one descriptor: its process, or its thread where that cannot be seen.',
+    early,
+  ),
+  text(
+    'streams[].pattern',
+    'From its last 32 reads: sequential, backward, strided, random, or unknown (too few).',
+    early,
+  ),
+  gauge('streams[].stepBytes', undefined, 'bytes', 'Between the places it strides to, in the mean; else null.', early),
+  counter('streams[].reads', undefined, '', 'Its reads that the daemon saw.', early),
+  counter('streams[].bytes', undefined, 'bytes', 'Of these reads.', early),
+
   text('trace.file', 'Where a trace is being recorded; trace is null when none is.', early),
   counter('trace.events', undefined, '', 'Events recorded.', early),
   counter('trace.bytes', undefined, 'bytes', 'Written to the trace.', early),

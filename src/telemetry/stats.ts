@@ -175,6 +175,7 @@ export interface StatsDocument {
   stall: AccessSnapshot['stall'];
   processes: AccessSnapshot['processes'];
   dataSets: AccessSnapshot['dataSets'];
+  streams: AccessSnapshot['streams'];
   trace: AccessSnapshot['trace'];
   opens: {
     count: number;

@@ -139,6 +139,16 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
         epochDone: 0.4,
       },
     ],
+    streams: [
+      {
+        path: 'tables/rows.bin',
+        process: 4121,
+        pattern: 'strided',
+        stepBytes: 2 ** 20,
+        reads: 1200,
+        bytes: 75 * 2 ** 20,
+      },
+    ],
     trace: null,
     opens: {
       count: 2400,

@@ -142,6 +142,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       epoch: 2,
       epochDone: 0.5,
     })),
+    streams: [{ path: 'train.bin', process: 1000, pattern: 'strided', stepBytes: 1e6, reads: 40, bytes: 4e6 }],
     trace: { file: '/var/tmp/trace', events: 10, bytes: 100, lost: 0 },
     opens: {
       count: 10,
