@@ -223,6 +223,19 @@ export class DiskCache implements Cache, ObjectHost {
     if (object !== undefined) this.remove(object);
   }
 
+  claim(bytes: number): void {
+    this.#room.claimedBytes = bytes;
+  }
+
+  async give(file: string): Promise<number> {
+    const object = this.#find(file);
+    if (object === undefined || object.held || object.references > 0) return 0;
+    const { bytes } = object;
+    this.remove(object);
+    await object.unlinked;
+    return bytes;
+  }
+
   async resize(_tier: string, sizeBytes: number): Promise<void> {
     this.tier.setSize(sizeBytes);
     await this.#room.shrink();

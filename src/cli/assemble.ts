@@ -95,7 +95,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
     readAheadBytes: READ_AHEAD_WINDOWS * settings.readahead,
     warmupRequests: WARMUP_SHARE * laneWidth(),
-    prefetch: prefetchOf(settings, access),
+    prefetch: prefetchOf(request, access, log),
   });
   if (access !== undefined) access.prefetch = overlay.prefetch;
   const effective: Assembly['effective'] = {
@@ -110,11 +110,16 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
 }
 
 /** Whoever is not observed has nothing brought ahead. */
-function prefetchOf(settings: Settings, access: Access | undefined): PrefetchWish | undefined {
+function prefetchOf(
+  { settings, mountpoint }: DaemonRequest,
+  access: Access | undefined,
+  log: Log,
+): PrefetchWish | undefined {
   const { prefetch, bulk, 'store-limit': bytes, 'store-request-limit': requests } = settings;
   if (!prefetch || access === undefined) return undefined;
   const limit = { bytesPerSecond: bytes || undefined, requestsPerSecond: requests || undefined };
-  return { bulk, limit, jobWidth, requestsMost: WARMUP_SHARE * laneWidth() };
+  const plans = { log, mountpoint, withoutOpen: doesWithoutOpen(settings) };
+  return { bulk, limit, jobWidth, plans, requestsMost: WARMUP_SHARE * laneWidth() };
 }
 
 /** libfuse believes the size of a file by its path, and these have another each time they are looked up. */

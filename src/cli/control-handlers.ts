@@ -8,6 +8,7 @@ import type { Assembly } from './assemble.ts';
 import type { Connection } from './connect.ts';
 import { changeLive } from './live-settings.ts';
 import type { DaemonLog } from './logging.ts';
+import { planControl } from './plan-control.ts';
 import { readinessOf } from './readiness.ts';
 import { operationRows, statsDocument } from './stats-document.ts';
 import { traceControl } from './trace-control.ts';
@@ -71,6 +72,7 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
     trace: (wanted) => traceControl(parts, wanted),
     set: (wanted) => changeLive(parts, wanted),
     warmup: (wanted) => warmupControl(parts, wanted),
+    plan: (wanted) => planControl(parts, wanted),
   };
   return handlers;
 }

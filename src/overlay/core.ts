@@ -80,7 +80,7 @@ export interface OverlayOptions {
 }
 
 /** What is brought before somebody reads it; see prefetch/. */
-export type PrefetchWish = Pick<PrefetchOptions, 'bulk' | 'limit' | 'jobWidth' | 'requestsMost'>;
+export type PrefetchWish = Pick<PrefetchOptions, 'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans'>;
 
 const METADATA_BYTES = 64 * 2 ** 20;
 const READ_AHEAD_BYTES = 8 * 2 ** 20;

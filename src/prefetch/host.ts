@@ -9,6 +9,8 @@ export interface HeldFile {
   readonly size: number;
   /** Of the whole file, what is not in the cache, in bytes. */
   readonly missingBytes: number;
+  /** Open handles: somebody reads it at this moment, most likely. */
+  readonly opens: number;
   /**
    * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
    * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.
@@ -39,9 +41,11 @@ export interface PrefetchHost {
   /** Of the cache, in bytes. */
   capacityBytes(): number;
   freeBytes(): number;
+  /** So much of what is free is for what is brought: misses of readers leave it. */
+  claim(bytes: number): void;
   /** Whether anything of a file, as it was brought, is still in the cache. */
   keeps(fileKey: string): boolean;
-  /** Takes a file out of the cache; false: somebody has it open. */
-  drop(fileKey: string): boolean;
+  /** Takes a file that nobody reads out of the cache; the bytes that are free then. 0: it is in use. */
+  drop(fileKey: string): Promise<number>;
   use(): StoreUse;
 }

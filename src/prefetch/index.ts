@@ -1,8 +1,9 @@
 /** What brings data before it is read: what a mount has of it. */
-import { type BulkMode, PrefetchedSets, type ReadSet } from './data-sets.ts';
+import { type BulkMode, PrefetchedSets, type ReadSet, type SetSnapshot } from './data-sets.ts';
 import type { PrefetchHost } from './host.ts';
 import type { StoreLimit } from './limit.ts';
 import type { ReadFile } from './order.ts';
+import { Plans, type PlansOptions } from './plans/plans.ts';
 import { Scheduler, type PrefetchSnapshot as SchedulerSnapshot } from './scheduler.ts';
 import { Spent } from './spent.ts';
 
@@ -13,26 +14,31 @@ export interface PrefetchOptions {
   bulk: BulkMode;
   limit?: StoreLimit | undefined;
   jobWidth: (thread: number) => Promise<number>;
+  plans: PlansOptions;
 }
 
 export interface PrefetchSnapshot extends SchedulerSnapshot {
-  sets: ReturnType<PrefetchedSets['snapshot']>;
+  sets: SetSnapshot[];
 }
 
 /** Told of what is opened and read, in the turn of the operation. */
 export class Prefetch {
   readonly scheduler: Scheduler;
+  /** What jobs have announced. */
+  readonly plans: Plans;
   readonly #sets: PrefetchedSets;
 
-  constructor({ host, requestsMost, bytesMost, limit, bulk, jobWidth }: PrefetchOptions) {
+  constructor({ host, requestsMost, bytesMost, limit, bulk, jobWidth, plans }: PrefetchOptions) {
     const spent = new Spent();
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
     this.#sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth });
+    this.plans = new Plans({ orders: this.scheduler, spent, host }, plans);
   }
 
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
+    this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
 
@@ -47,6 +53,7 @@ export class Prefetch {
     nowMs: number,
   ): void {
     this.scheduler.read(file, offset, count);
+    this.plans.read(file, offset, count);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
@@ -55,6 +62,7 @@ export class Prefetch {
   }
 
   async stop(): Promise<void> {
+    this.plans.stop();
     this.#sets.stop();
     await this.scheduler.stop();
   }

@@ -24,7 +24,7 @@ export interface SchedulerOptions {
 }
 
 /** Of items under way: each makes some requests, one after the other. */
-const WINDOW = { first: 8, least: 2, grow: 3, shrink: 8 } as const;
+const WINDOW = { first: 16, least: 2, grow: 4, shrink: 12 } as const;
 /** Nothing answered for so long, in ms, while something is under way: the store hangs. */
 const HUNG_MS = 3000;
 /** Failures of the store in a row after which it is left alone, and for how long, in ms: at first, and at most. */
@@ -34,6 +34,9 @@ const REST_MOST_MS = 30_000;
 const TEND_MS = 1000;
 /** What is unknown of a file before it is found: counts as so many bytes under way. */
 const GUESS_BYTES = 128 * 1024;
+
+/** Who has opened a smaller file reads all of it at once: it comes too late. */
+const WHOLE_BYTES = 1024 * 1024;
 
 interface Lane {
   readonly order: Order;
@@ -187,7 +190,7 @@ export class Scheduler implements Orders {
       const taken = this.#take();
       if (taken === undefined) return;
       this.#underWay++;
-      this.#underWayBytes += GUESS_BYTES;
+      this.#takes(GUESS_BYTES);
       this.#tend ??= setInterval(() => this.#lookAfter(), TEND_MS).unref();
       void this.#bring(taken.lane, taken.wanted);
     }
@@ -196,10 +199,10 @@ export class Scheduler implements Orders {
   #mayBegin(): boolean {
     const nowMs = this.#host.nowMs();
     if (this.#underWay === 0) this.#answeredMs = nowMs;
-    if (this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
-    this.#state = 'ok';
-    if (this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS) this.#state = 'hung';
-    else if (nowMs < this.#restUntilMs) {
+    const hangs = this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS;
+    this.#state = hangs ? 'hung' : 'ok';
+    if (hangs || this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
+    if (nowMs < this.#restUntilMs) {
       this.#state = 'failing';
       this.#afterMs(this.#restUntilMs - nowMs);
     } else {
@@ -252,7 +255,7 @@ export class Scheduler implements Orders {
       outcome = await this.#brought(lane, wanted);
     } finally {
       this.#underWay--;
-      this.#underWayBytes -= GUESS_BYTES;
+      this.#takes(-GUESS_BYTES);
       this.#answered(outcome, begunMs);
       lane.order.settled(wanted, outcome);
       if (this.#underWay === 0) this.#idle?.();
@@ -267,14 +270,16 @@ export class Scheduler implements Orders {
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
       const missing = Math.min(length, held.missingBytes);
+      this.#spent.remove(held.fileKey); // somebody will read it
       if (missing <= 0) return 0;
+      if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       if (this.#stopped) return -Errno.ECANCELED;
-      this.#makeRoom(missing);
       const more = Math.max(0, missing - GUESS_BYTES);
-      this.#underWayBytes += more;
+      this.#takes(more);
+      await this.#makeRoom();
       this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
       const came = await held.fill(wanted.offset, length).finally(() => {
-        this.#underWayBytes -= more;
+        this.#takes(-more);
       });
       const lost = missing - Math.max(0, came);
       if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, lost);
@@ -284,11 +289,16 @@ export class Scheduler implements Orders {
     }
   }
 
-  /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
-  #makeRoom(bytes: number): void {
-    const needed = bytes + this.#underWayBytes;
-    while (this.#host.freeBytes() < needed) {
-      if (!this.#spent.free((fileKey) => this.#host.drop(fileKey))) return;
+  /** So many bytes more are under way: readers' misses leave them room. */
+  #takes(bytes: number): void {
+    this.#underWayBytes += bytes;
+    this.#host.claim(this.#underWayBytes);
+  }
+
+  /** Frees space for what is under way. What more it takes is for the cache's policy to say. */
+  async #makeRoom(): Promise<void> {
+    while (this.#host.freeBytes() < this.#underWayBytes) {
+      if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
     }
   }
 

@@ -109,6 +109,7 @@ async function onSlowStore(options: StageOptions, body: (stage: Stage) => Promis
       source: slow.mountpoint,
       options: [
         ...['--cache', options.cache ? temporaryDirectory('cache') : 'none'],
+        ...['-o', 'prefetch=off'], // what is asked for readers, and nothing else
         ...['-o', options.options ?? 'disable=passthrough,disable=push-pages,sample-opens=off'],
       ],
     });

@@ -50,6 +50,8 @@ export class Room {
   evictions = 0;
   evictedBytes = 0;
   pinnedBytes = 0;
+  /** Of what is free, what is for items that are brought ahead of their readers. */
+  claimedBytes = 0;
   /** Known to the policy and not asked for. */
   #unclaimed = 0;
   #turn: Promise<unknown> = Promise.resolve();
@@ -73,10 +75,11 @@ export class Room {
     const item = new ObjectItem(hashOf(`${key.file}\0${key.version}`), key.size, undefined);
     if (reader !== undefined) place(item, reader.path());
     item.pinned = rule === 'pin';
+    item.ahead = reader?.ahead === true;
     const nowMs = performance.now();
-    if (!item.pinned) policy.accessed(item, nowMs);
+    if (!item.pinned && !item.ahead) policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
-    if (this.#roomFor(wanted)) return item;
+    if (this.#roomFor(wanted, item)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;
     else this.refused.noRoom++;
@@ -84,9 +87,9 @@ export class Room {
   }
 
   /** So much is free, or something is there that a faster tier has as well. */
-  #roomFor(bytes: number): boolean {
+  #roomFor(bytes: number, item: ObjectItem): boolean {
     const { tier, spare } = this.#parts;
-    return tier.room(bytes) || (this.#fits(bytes) && spare?.() !== undefined);
+    return tier.room(item.ahead ? bytes : bytes + this.claimedBytes) || (this.#fits(bytes) && spare?.() !== undefined);
   }
 
   /**
@@ -100,7 +103,7 @@ export class Room {
     item.extension = extension;
     const nowMs = performance.now();
     if (opened) policy.accessed(item, nowMs);
-    if (this.#roomFor(size)) return item;
+    if (this.#roomFor(size, item)) return item;
     if (!this.#fits(size)) return undefined;
     if (!opened) policy.accessed(item, nowMs);
     return this.#admits(item, nowMs) ? item : undefined;
@@ -149,6 +152,7 @@ export class Room {
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
     const { policy, rules } = this.#parts;
+    if (reader?.ahead) return;
     this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
@@ -200,7 +204,7 @@ export class Room {
     const least = object.key.size <= wholeBytes ? count : 1;
     for (let taken = count; taken >= least; taken >>= 1) {
       const bytes = object.end(firstChunk + taken - 1) - object.start(firstChunk);
-      if (this.#roomFor(bytes) || this.#victimFor(object, bytes) !== undefined) return taken;
+      if (this.#roomFor(bytes, object.item) || this.#victimFor(object, bytes) !== undefined) return taken;
     }
     return 0;
   }
