@@ -397,6 +397,14 @@ export const metrics: readonly Metric[] = [
   gauge('loop.p99Ms', undefined, 'ms', 'For how long it did other things meanwhile, 99th percentile.', early),
   gauge('loop.maxMs', undefined, 'ms', 'The longest since the mount: whoever asked meanwhile waited that long.', early),
   counter('loop.long', 'loop_long_turns', '', 'Of these, 50 ms and longer.', early),
+  gauge(
+    'loop.ownMaxMs',
+    undefined,
+    'ms',
+    'The longest, without what it waited for a processor that others had.',
+    early,
+  ),
+  counter('loop.ownLong', 'loop_long_turns_own', '', 'Those of 50 ms and longer without that wait.', early),
 
   text('daemon.pid', 'Process id of the daemon.'),
   gauge('daemon.residentBytes', 'process_resident_memory_bytes', 'bytes', 'Memory of the daemon.', kept),
