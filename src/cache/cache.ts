@@ -22,6 +22,8 @@ export interface ContentKey {
 export interface ContentReader {
   /** Of the file, below the source, as a byte string: files of a directory are kept or removed alike. Not cheap. */
   path(): string;
+  /** Nobody reads it yet: it is brought for somebody who will. */
+  readonly ahead?: boolean;
 }
 
 /** Where a miss is read from. One source reads one version of one file. */
@@ -147,6 +149,11 @@ export interface Cache {
   has(key: ContentKey): boolean;
   /** Bytes of the content that are present, without touching it. */
   presentBytes(key: ContentKey): number;
+  /** Whether anything of a file is kept, at whatever version, without touching it. */
+  keeps(file: string): boolean;
+  /** That can be kept without removing anything, and that can be kept at all; in bytes, of all tiers. */
+  freeBytes(): number;
+  sizeBytes(): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */

@@ -58,7 +58,7 @@ test('wrong words are usage: status 1', async () => {
     /^MLO_OPTION: .*"atr-ttl" \(from -o\).*"attr-ttl"/,
   );
   await refused(['mount', source, mountpoint, '--cache', 'mem:lots'], 1, /^MLO_OPTION: .*"mem:SIZE"/);
-  await refused(['mount', source, mountpoint, '-o', 'prefetch=on'], 1, /^MLO_NOT_BUILT: /);
+  await refused(['mount', source, mountpoint, '-o', 'learn=on'], 1, /^MLO_NOT_BUILT: /);
   await refused(['mount', mountpoint, '--config', '/nowhere.yaml'], 1, /^MLO_CONFIG: .*nowhere/);
   await refused(['umount'], 1, /^MLO_USAGE: /);
   await refused(['umount', '--frce', mountpoint], 1, /^MLO_USAGE: /);

@@ -121,13 +121,19 @@ test('a value that cannot be: what can, and where it was said', () => {
 });
 
 test('what is planned and not there says so', () => {
-  const planned: [string, string][][] = [[['prefetch', 'on']], [['learn', '']]];
-  for (const options of planned) {
-    const error = refusal(layer('-o', ...options));
-    assert.equal(error.code, 'MLO_NOT_BUILT');
-    assert.match(error.message, /not built yet/);
-  }
-  assert.equal(resolve([layer('-o', ['prefetch', 'off'])]).settings.prefetch, false);
+  const error = refusal(layer('-o', ['learn', '']));
+  assert.equal(error.code, 'MLO_NOT_BUILT');
+  assert.match(error.message, /not built yet/);
+  assert.equal(resolve([layer('-o', ['learn', 'off'])]).settings.learn, false);
+});
+
+test('prefetching: on unless said, with limits of the store in bytes and requests', () => {
+  const { settings } = resolve([layer('-o', ['store-limit', '100MB'], ['store-request-limit', '500'])]);
+  assert.deepEqual([settings.prefetch, settings.bulk], [true, 'auto']);
+  assert.deepEqual([settings['store-limit'], settings['store-request-limit']], [100_000_000, 500]);
+  assert.equal(resolve([layer('-o', ['store-limit', 'off'])]).settings['store-limit'], 0);
+  assert.match(refusal(layer('-o', ['store-limit', '1K'])).toString(), /off or a size of at least 64K/);
+  assert.match(refusal(layer('-o', ['store-request-limit', '0'])).toString(), /off or a number of at least 1/);
 });
 
 test('the environment: one variable an option, commas between several values', () => {

@@ -28,7 +28,9 @@ export class EpochKeep implements EvictionPolicy {
     this.tick++;
     const set = this.sets.of(item, nowMs);
     const claimed = item.resident && this.sets.claim(item, nowMs);
-    const known = item.resident || this.#history.recall(item);
+    // One that was brought ahead was last read before that, if it was.
+    const known = (item.resident && !item.ahead) || this.#history.recall(item);
+    item.ahead = false;
     set.came(nowMs);
     if (known && !claimed) {
       if (set.cameAgain(item, this.tick, nowMs)) this.readAgain(item);
@@ -55,6 +57,7 @@ export class EpochKeep implements EvictionPolicy {
 
   inserted(item: Item, nowMs: number): void {
     this.sets.add(item, nowMs);
+    if (item.ahead && item.set !== undefined) item.clock = item.set.clock; // it was asked for as if it had been read
   }
 
   grown(item: Item, bytes: number): void {

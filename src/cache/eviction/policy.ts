@@ -2,7 +2,7 @@
  * What decides which content is kept. A policy knows items, not bytes or disks; it serves the daemon (room.ts) and the
  * simulator (simulated-cache.ts) alike.
  *
- *   accessed   a file was opened for reading, whether the cache has it or not
+ *   accessed   a file was opened for reading, whether the cache has it or not; not when it is brought ahead of its reader
  *   resumed    an earlier daemon kept it; in any order, and while others are inserted
  *   inserted   the first bytes of it were kept;  grown: more of them;  removed: it is gone, whoever decided that
  *   admits     there is no room: may others go for this one?
@@ -26,6 +26,8 @@ export class Item {
   /** What it takes now, in bytes; a large file is kept in part while it is read. */
   bytes = 0;
   resident = false;
+  /** It was brought for a reader that has not come yet. */
+  ahead = false;
   /** Asked before it is made a victim: removing it would free nothing now. */
   owner: { readonly held: boolean } | undefined;
 

@@ -73,8 +73,9 @@ export class Room {
     const item = new ObjectItem(hashOf(`${key.file}\0${key.version}`), key.size, undefined);
     if (reader !== undefined) place(item, reader.path());
     item.pinned = rule === 'pin';
+    item.ahead = reader?.ahead === true;
     const nowMs = performance.now();
-    if (!item.pinned) policy.accessed(item, nowMs);
+    if (!item.pinned && !item.ahead) policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
     if (this.#roomFor(wanted)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
@@ -149,6 +150,7 @@ export class Room {
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
     const { policy, rules } = this.#parts;
+    if (reader?.ahead) return;
     this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
