@@ -4,7 +4,9 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Prefetch } from '../prefetch/index.ts';
 import { performance } from '../sys/clock.ts';
+import { O_ACCMODE } from '../sys/open-flags.ts';
 import { OperationTimes } from '../telemetry/operations.ts';
 import type { RequestObserver } from '../telemetry/requests.ts';
 import { ServedReads } from '../telemetry/served.ts';
@@ -18,6 +20,8 @@ import { StallMeter } from './stall.ts';
 
 /** A disk that hangs must not keep the daemon. */
 const STOP_MS = 5000;
+/** Who opens a smaller file reads all of it, and its bytes may go to the kernel with the answer. */
+const SMALL_BYTES = 1024 * 1024;
 
 export class Access implements AccessObserver, RequestObserver {
   readonly times: OperationTimes = new OperationTimes();
@@ -26,6 +30,8 @@ export class Access implements AccessObserver, RequestObserver {
   readonly #readers = new Readers();
   readonly dataSets: DataSets = new DataSets(this.#readers);
   readonly recorder: Recorder;
+  /** What brings data before it is read, where something does. */
+  prefetch: Prefetch | undefined;
 
   constructor(about: RecordingParts['about'] = { mountpoint: '', source: '', version: '' }) {
     this.recorder = new Recorder({ readers: this.#readers, about });
@@ -45,6 +51,10 @@ export class Access implements AccessObserver, RequestObserver {
     this.stall.opened(handle, thread, begunMs);
     this.dataSets.opened(handle, thread, begunMs, nowMs);
     this.recorder.recording?.opened(handle, thread, keptPages, begunMs, nowMs);
+    const { inode, way, flags } = handle;
+    if (this.prefetch === undefined || (flags & O_ACCMODE) !== 0) return;
+    const hidden = way.endsWith('passthrough') || inode.attributes.size <= SMALL_BYTES;
+    this.prefetch.opened(inode, hidden, this.dataSets.setOf(inode), nowMs);
   }
 
   reading(handle: AccessedHandle, thread: number, offset: number, size: number, begunMs: number): void {
@@ -57,6 +67,10 @@ export class Access implements AccessObserver, RequestObserver {
     this.stall.read(handle, thread, count, from, begunMs);
     this.dataSets.read(handle, thread, count, from, begunMs, nowMs);
     this.recorder.recording?.read(handle, thread, offset, count, from, begunMs, nowMs);
+    const { inode, flags } = handle;
+    if (this.prefetch === undefined || count <= 0 || (flags & O_ACCMODE) !== 0) return;
+    const missed = from === From.STORE;
+    this.prefetch.read(inode, offset, count, missed, missed ? this.dataSets.setOf(inode) : undefined, thread, nowMs);
   }
 
   wrote(handle: AccessedHandle, thread: number, offset: number, count: number, begunMs: number): void {

@@ -114,4 +114,13 @@ export class DataSet {
   constructor(root: Directory | undefined) {
     this.root = root;
   }
+
+  get path(): string {
+    return this.root?.path ?? '';
+  }
+
+  /** The pass over it that it is in, from 1. */
+  get pass(): number {
+    return this.epochs.epoch;
+  }
 }

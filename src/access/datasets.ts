@@ -72,6 +72,12 @@ export class DataSets {
     reader.answeredMs = nowMs;
   }
 
+  /** The data set that a file which was opened counts to, and the pass it is in; undefined: none. */
+  setOf({ observed: file }: AccessedFile): DataSet | undefined {
+    const set = (file as ObservedFile | undefined)?.directory?.set;
+    return set?.root === undefined ? undefined : set;
+  }
+
   snapshot(): DataSetSnapshot[] {
     this.#decide(performance.now());
     const shown = new Map<DataSet, DataSetSnapshot>();

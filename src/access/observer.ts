@@ -18,6 +18,8 @@ export type From = (typeof From)[keyof typeof From];
 /** A content generation of a file. */
 export interface AccessedFile {
   readonly nodeId: number;
+  /** The file's identity in its store. */
+  readonly fileKey: string;
   readonly attributes: { readonly size: number };
   /** Of the content, as the store tells it. */
   readonly version?: string;

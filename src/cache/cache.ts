@@ -147,6 +147,11 @@ export interface Cache {
   has(key: ContentKey): boolean;
   /** Bytes of the content that are present, without touching it. */
   presentBytes(key: ContentKey): number;
+  /** Whether anything of a file is kept, at whatever version, without touching it. */
+  keeps(file: string): boolean;
+  /** That can be kept without removing anything, and that can be kept at all; in bytes, of all tiers. */
+  freeBytes(): number;
+  sizeBytes(): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */

@@ -206,6 +206,18 @@ export class DiskCache implements Cache, ObjectHost {
     return version === key.version ? bytes : 0;
   }
 
+  keeps(file: string): boolean {
+    return this.#objects.has(file) || this.#index.rowOf(file) !== undefined;
+  }
+
+  freeBytes(): number {
+    return this.tier.freeBytes;
+  }
+
+  sizeBytes(): number {
+    return this.tier.sizeBytes;
+  }
+
   drop(file: string): void {
     const object = this.#find(file);
     if (object !== undefined) this.remove(object);

@@ -31,7 +31,7 @@ export class Filling {
 
   /**
    * The fetches under way or begun now that bring what is missing of a range. `demand`: a reader waits for it. Else what
-   * would not be kept is not fetched.
+   * would not be kept is not fetched, and room that is free is taken before: readers' misses must not take it meanwhile.
    */
   fetches(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
     const object = this.#object;
@@ -64,6 +64,7 @@ export class Filling {
     const object = this.#object;
     const fetch = this.#fetch(firstChunk, lastChunk, object.start(firstChunk), object.end(lastChunk), source, demand);
     for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
+    fetch.hasRoom = !demand && this.#host.tier.reserve(fetch.length);
     fetch.kept = this.#finish(fetch, source, true);
     return fetch;
   }
@@ -109,6 +110,7 @@ export class Filling {
     } catch (error) {
       this.#host.defect(error);
     } finally {
+      if (fetch.hasRoom) this.#host.tier.free(fetch.length); // nothing came of it
       for (let chunk = fetch.firstChunk; keep && chunk <= fetch.lastChunk; chunk++) this.#inFlight.delete(chunk);
       if (keep && this.#inFlight.size === 0) object.filled();
       fetch.buffer.release();
@@ -128,7 +130,9 @@ export class Filling {
   /** Writes it to the tier; false when it cannot be kept. */
   async #store(fetch: Fetch): Promise<boolean> {
     const object = this.#object;
-    if (!this.#host.tier.reserve(fetch.length) && !(await this.#host.makeRoom(object, fetch.length))) return false;
+    const hasRoom = fetch.hasRoom || this.#host.tier.reserve(fetch.length);
+    if (!hasRoom && !(await this.#host.makeRoom(object, fetch.length))) return false;
+    fetch.hasRoom = false;
     object.uses++; // from before the descriptor is there: between its coming and its use it must not be closed
     const grows = !object.hasFile && fetch.length === object.key.size; // one write makes all of it
     const fd = await object.openOrCreate(grows ? 0 : object.key.size);

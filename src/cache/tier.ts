@@ -107,6 +107,12 @@ export class Tier {
     return Math.ceil(bytes / this.#blockBytes) * this.#blockBytes;
   }
 
+  /** What can be written without removing anything, in bytes. */
+  get freeBytes(): number {
+    if (!this.takesMore) return 0;
+    return Math.max(0, Math.min(this.#sizeBytes - this.#usedBytes, this.#freeBytes));
+  }
+
   /** Takes room for bytes about to be written; false when there is none. INVARIANT: usedBytes grows to sizeBytes at most. */
   reserve(bytes: number): boolean {
     if (!this.room(bytes)) return false;

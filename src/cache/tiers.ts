@@ -174,6 +174,18 @@ export class TieredCache implements Cache {
     return Math.max(...this.#tiers.map(({ cache }) => cache.presentBytes(key)));
   }
 
+  keeps(file: string): boolean {
+    return this.#tiers.some(({ cache }) => cache.keeps(file));
+  }
+
+  freeBytes(): number {
+    return this.#tiers.reduce((sum, { cache }) => sum + cache.freeBytes(), 0);
+  }
+
+  sizeBytes(): number {
+    return this.#tiers.reduce((sum, { cache }) => sum + cache.sizeBytes(), 0);
+  }
+
   drop(file: string): void {
     for (const { cache } of this.#tiers) cache.drop(file);
   }

@@ -1,11 +1,19 @@
 /** Puts store, cache and overlay together as the settings say. */
 import { Access } from '../access/access.ts';
+import { jobWidth } from '../access/job-width.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { memoryBudget, metadataBudget } from '../config/memory.ts';
 import type { Settings } from '../config/schema.ts';
 import { MloError } from '../errors.ts';
-import { type FileSystem, Overlay, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } from '../overlay/index.ts';
+import {
+  type FileSystem,
+  Overlay,
+  type PrefetchWish,
+  VIRTUAL_NAME,
+  VirtualFiles,
+  VirtualOverlay,
+} from '../overlay/index.ts';
 import { laneWidth, openPosixStore, StoreError } from '../store/posix/index.ts';
 import type { SpeedClass, Store } from '../store/store.ts';
 import { beginIoUring } from '../sys/uring-calls.ts';
@@ -94,7 +102,9 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
     readAheadBytes: READ_AHEAD_WINDOWS * settings.readahead,
     warmupRequests: WARMUP_SHARE * laneWidth(),
+    prefetch: prefetchOf(settings, access),
   });
+  if (access !== undefined) access.prefetch = overlay.prefetch;
   const effective: Assembly['effective'] = {
     storeSpeed: store.speed,
     attributesTtlMs,
@@ -104,6 +114,14 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
   await confirmed(overlay.prepare());
   const fileSystem = virtual === undefined ? overlay : new VirtualOverlay(overlay, virtual, log);
   return { store, cache, overlay, fileSystem, virtual, access, withoutIoUring, effective };
+}
+
+/** Whoever is not observed has nothing brought ahead. */
+function prefetchOf(settings: Settings, access: Access | undefined): PrefetchWish | undefined {
+  const { prefetch, bulk, 'store-limit': bytes, 'store-request-limit': requests } = settings;
+  if (!prefetch || access === undefined) return undefined;
+  const limit = { bytesPerSecond: bytes || undefined, requestsPerSecond: requests || undefined };
+  return { bulk, limit, jobWidth, requestsMost: WARMUP_SHARE * laneWidth() };
 }
 
 /** libfuse believes the size of a file by its path, and these have another each time they are looked up. */

@@ -2,6 +2,7 @@
 import { NO_STALL } from '../access/snapshot.ts';
 import { OPCODE_COUNT, Opcode, opcodeName } from '../fuse/abi.ts';
 import type { LatencyTable } from '../telemetry/latency.ts';
+import type { PrefetchStats } from '../telemetry/stats.ts';
 import {
   type CacheStats,
   connectionTotals,
@@ -22,7 +23,6 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
   const { access } = assembly;
   const session = connection.stats();
   const overlay = assembly.overlay.snapshot();
-  const prefetched = assembly.overlay.prefetched();
   const seen = access?.snapshot();
   const n = (name: string): number => overlay[name] ?? 0;
   return {
@@ -35,7 +35,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     cache: cacheStats(assembly),
     metadata: assembly.overlay.metadata() ?? null,
     store: assembly.store.counts(),
-    prefetch: { ...prefetched, accuracy: ratio(prefetched.usedBytes, prefetched.bytes - prefetched.usedBytes) },
+    prefetch: prefetchStats(assembly),
     warmups: assembly.overlay.warmups.totals(),
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),
@@ -135,5 +135,41 @@ function daemonNow(): StatsDocument['daemon'] {
     heapBytes: heapUsed,
     cpuSeconds: (user + system) / 1e6,
     upSeconds: process.uptime(),
+  };
+}
+
+const ORDERS_SHOWN = 16;
+
+function prefetchStats({ overlay }: Assembly): PrefetchStats {
+  const prefetch = overlay.prefetch?.snapshot();
+  const ahead = overlay.prefetched();
+  const byOrder: PrefetchStats['byOrder'] = {};
+  if (ahead.bytes > 0) byOrder.readahead = { ...ahead, wastedBytes: 0 };
+  for (const [name, { broughtBytes: bytes, usedBytes, wastedBytes }] of prefetch?.totals ?? []) {
+    const other = byOrder[name] ?? { bytes: 0, usedBytes: 0, wastedBytes: 0 };
+    byOrder[name] = {
+      bytes: bytes + other.bytes,
+      usedBytes: usedBytes + other.usedBytes,
+      wastedBytes: wastedBytes + other.wastedBytes,
+    };
+  }
+  const sum = { bytes: 0, usedBytes: 0, wastedBytes: 0 };
+  for (const { bytes, usedBytes, wastedBytes } of Object.values(byOrder)) {
+    sum.bytes += bytes;
+    sum.usedBytes += usedBytes;
+    sum.wastedBytes += wastedBytes;
+  }
+  return {
+    ...sum,
+    accuracy: ratio(sum.usedBytes, sum.bytes - sum.usedBytes),
+    underWay: prefetch?.underWay ?? 0,
+    window: prefetch?.window ?? 0,
+    state: prefetch?.state ?? 'off',
+    failures: prefetch?.failures ?? 0,
+    byOrder,
+    orders: (prefetch?.orders ?? []).slice(0, ORDERS_SHOWN).map(({ about, ...order }) => ({
+      ...order,
+      about: Buffer.from(about, 'latin1').toString('utf8'),
+    })),
   };
 }

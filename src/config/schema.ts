@@ -110,6 +110,22 @@ function parseScrub(value: string): number {
   return rate;
 }
 
+/** Bytes a second; 0: off. */
+function parseStoreLimit(value: string): number {
+  if (value === 'off') return 0;
+  const bytes = parseSize(value);
+  if (bytes < 64 * KIB) throw new Error('off or a size of at least 64K');
+  return bytes;
+}
+
+/** Requests a second; 0: off. */
+function parseRequestLimit(value: string): number {
+  if (value === 'off') return 0;
+  const requests = Number(value);
+  if (!Number.isInteger(requests) || requests < 1) throw new Error('off or a number of at least 1');
+  return requests;
+}
+
 /** Bytes; 0: off. */
 function parseMetadataSize(value: string): number {
   if (value === 'off') return 0;
@@ -332,7 +348,32 @@ export const settingsSchema = z.strictObject({
       'next mount with `immutable` asks for nothing again. `auto`: a 64th of the size of the cache, 16 MiB to 2 GiB; some ' +
       '150 bytes are a file. `off`, and every mount without `immutable`, forgets what earlier mounts kept.',
   }),
-  prefetch: described(offOnly('prefetch'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),
+  prefetch: described(toggle, {
+    value: 'on|off',
+    fallback: 'on',
+    about:
+      'Brings what will be read next into the cache before it is read. Only with a cache, `telemetry`, and a source that may ' +
+      'be slow.',
+  }),
+  bulk: described(z.enum(['auto', 'off', 'all']), {
+    value: 'auto|off|all',
+    fallback: 'auto',
+    about:
+      'Whether the rest of a data set that is read in an unknown order is brought at the speed of the source. `auto`: unless ' +
+      'its job runs on several nodes (WORLD_SIZE, SLURM_NNODES in its environment), each of which reads a share.',
+  }),
+  'store-limit': described(text(parseStoreLimit), {
+    value: 'SIZE|off',
+    fallback: 'off',
+    about:
+      'Bytes a second beyond which the source is asked for nothing that no reader waits for. What readers ask for counts, and ' +
+      'is never held up.',
+  }),
+  'store-request-limit': described(text(parseRequestLimit), {
+    value: 'N|off',
+    fallback: 'off',
+    about: 'The same in requests a second.',
+  }),
   learn: described(offOnly('learn'), { value: 'off', fallback: 'off', about: 'Only `off` is built yet.' }),
 });
 

@@ -3,6 +3,7 @@
 import type { AccessObserver } from '../access/observer.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Shelf } from '../cache/shelf.ts';
+import type { PrefetchOptions } from '../prefetch/index.ts';
 import { type Attributes, isDirectory, isRegular } from '../store/attributes.ts';
 import type { FileId, Found, Identity, Store } from '../store/store.ts';
 import { performance } from '../sys/clock.ts';
@@ -70,11 +71,16 @@ export interface OverlayOptions {
   readAheadBytes?: number;
   /** Inodes that are kept as objects; of more, those nobody uses are packed (inode-table.ts). 16,384 unless said. */
   awakeInodes?: number | undefined;
+  /** Undefined: nothing is brought before it is read. Only with a cache and a store that may be slow. */
+  prefetch?: PrefetchWish | undefined;
   /** For listings and attributes of a store that may be slow, in bytes; 64 MiB unless said. 0: nothing is looked up ahead. */
   metadataBytes?: number;
   /** Where names are kept from mount to mount; only with `immutable`, a store that may be slow, and `metadataBytes`. */
   shelf?: Shelf | undefined;
 }
+
+/** What is brought before somebody reads it; see prefetch/. */
+export type PrefetchWish = Pick<PrefetchOptions, 'bulk' | 'limit' | 'jobWidth' | 'requestsMost'>;
 
 const METADATA_BYTES = 64 * 2 ** 20;
 const READ_AHEAD_BYTES = 8 * 2 ** 20;

@@ -1,5 +1,5 @@
 /** The overlay: a file system over a store and a cache. Knows no FUSE; `filesystem.ts` is what a transport speaks to. */
-export type { OverlayOptions } from './core.ts';
+export type { OverlayOptions, PrefetchWish } from './core.ts';
 export type * from './filesystem.ts';
 export { ROOT } from './filesystem.ts';
 export { Overlay } from './overlay.ts';

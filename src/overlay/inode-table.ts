@@ -86,6 +86,12 @@ export class InodeTable {
     return this.#byNode.get(node);
   }
 
+  /** The current generation of a file, by its key, if it is awake; it does not count as asked for. */
+  awakeOf(fileKey: string): Inode | undefined {
+    const number = Number(fileKey);
+    return this.#byFile.get(fileKey) ?? (Number.isNaN(number) ? undefined : this.#byFile.get(number));
+  }
+
   /** The current generation of a file, where the kernel knows one. */
   current(found: Found): Inode | undefined {
     this.#make(this.#told.of(found.id));

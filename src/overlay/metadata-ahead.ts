@@ -2,8 +2,9 @@
  * Look-ups ahead of a reader: those of the directory read last go first, as walks go deeper before they go on; as many at
  * once as the window allows, and no further ahead than what was used has earned.
  */
+
+import { AheadWindow } from '../prefetch/window.ts';
 import { performance } from '../sys/clock.ts';
-import { AheadWindow } from './ahead-window.ts';
 import type { Listing } from './metadata-listing.ts';
 
 /** How many more look-ups each that was asked for by the kernel earns. */

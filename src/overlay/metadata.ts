@@ -188,6 +188,23 @@ export class Metadata {
     return listing;
   }
 
+  /** The names of a directory, for somebody who works ahead of its readers: nothing else is looked up for them. */
+  async namesAhead(directory: Inode): Promise<Outcome<readonly DirectoryEntry[]>> {
+    const known = this.#knownNow(directory, 0);
+    if (known !== undefined) return known.entries;
+    const askedMs = this.#core.nowMs();
+    const entries = await this.#core.store.list(directory.node);
+    if (!failed(entries)) await this.#takeIn(directory, entries as DirectoryEntry[], askedMs);
+    return entries;
+  }
+
+  /** As `recall`, for somebody who works ahead of readers: what is not known is looked up, and they join that. */
+  findAhead(directory: Inode, name: string): Known | Promise<Known | undefined> | undefined {
+    const listing = this.#listings.of(directory);
+    const at = listing && placeOf(listing, name);
+    return listing === undefined || at === undefined ? undefined : this.#foundAt(listing, at);
+  }
+
   /** A directory was found at parent/name. */
   found(directory: Inode, parent: Inode, name: string): void {
     this.#directories.found(directory, parent, name);

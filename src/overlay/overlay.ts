@@ -2,7 +2,10 @@
  * The file system over a store and a cache: what the transport calls, each operation in a file of its own.
  * A READ: fuse/session -> here -> read.ts -> cache (or store) -> reply.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { HiddenSnapshot } from '../access/hidden.ts';
+import { Prefetch } from '../prefetch/index.ts';
 import type { StoreStatistics } from '../store/store.ts';
 import type { Carrier } from '../sys/carrier.ts';
 import { Errno, type Outcome, type Reply } from '../sys/errno.ts';
@@ -28,6 +31,7 @@ import type {
 } from './filesystem.ts';
 import * as names from './names.ts';
 import * as opening from './open.ts';
+import { OverlayPrefetchHost } from './prefetch-host.ts';
 import { read } from './read.ts';
 import { Space } from './space.ts';
 import { StandingHandles } from './standing.ts';
@@ -36,6 +40,10 @@ import * as ways from './ways.ts';
 import * as writing from './write.ts';
 
 const WARMUP_REQUESTS = 16;
+/** Of the cache's buffers for chunks on their way (64 MiB) readers have the other half. */
+const PREFETCH_BYTES = 32 * 1024 * 1024;
+/** A store that hangs must not keep the daemon. */
+const STOP_MS = 1000;
 
 export class Overlay implements FileSystem {
   readonly #core: Core;
@@ -43,6 +51,9 @@ export class Overlay implements FileSystem {
   readonly #space: Space;
   /** What brings files into the cache before somebody reads them. */
   readonly warmups: Warmups;
+  /** What brings data of its own accord; whoever observes tells it what is opened and read. */
+  readonly prefetch: Prefetch | undefined;
+  readonly #prefetchHost: OverlayPrefetchHost | undefined;
 
   constructor(options: OverlayOptions) {
     this.#core = new Core(options);
@@ -50,6 +61,11 @@ export class Overlay implements FileSystem {
     const { store, nowMs, readOnly } = this.#core;
     this.#space = new Space(store, { nowMs, ttlMs: () => this.#core.ttlMs, readOnly });
     const { warmupRequests = WARMUP_REQUESTS } = options;
+    const { cache } = options;
+    if (options.prefetch !== undefined && cache !== undefined && store.speed === 'pooled') {
+      this.#prefetchHost = new OverlayPrefetchHost(this.#core, cache, (node) => this.forget(node, 1));
+      this.prefetch = new Prefetch({ host: this.#prefetchHost, bytesMost: PREFETCH_BYTES, ...options.prefetch });
+    }
     this.warmups = new Warmups(this.#core, warmupRequests, (node) => this.forget(node, 1));
   }
 
@@ -269,6 +285,10 @@ export class Overlay implements FileSystem {
     const core = this.#core;
     core.inodes.stop();
     await this.warmups.stop();
+    if (this.prefetch !== undefined) {
+      await Promise.race([this.prefetch.stop(), sleep(STOP_MS, undefined, { ref: false })]);
+      this.#prefetchHost?.stop();
+    }
     for (const handle of core.files) ways.release(core, handle.id);
     for (const inode of core.inodes) {
       core.backings.drop(inode, core.kernel);

@@ -6,13 +6,13 @@
  *   a READ      next to where one ended: they are a stream, whichever handle it came by. It is read ahead of as far as it
  *               has come, and no further than a limit (the window that doubles, as in the kernel and in JuiceFS)
  *   a piece     is filled as a warm-up fills: into the cache, for nobody; who reads it meanwhile waits for the same fetch
- *   all of them no more requests than the store answers without making them wait for each other (ahead-window.ts)
+ *   all of them no more requests than the store answers without making them wait for each other (prefetch/window.ts)
  *
  * What the cache would not keep is not read ahead: there is nowhere to put it.
  */
 import type { CachedContent } from '../cache/cache.ts';
+import { AheadWindow } from '../prefetch/window.ts';
 import { failed } from '../sys/errno.ts';
-import { AheadWindow } from './ahead-window.ts';
 import type { Core } from './core.ts';
 import type { Inode } from './inode.ts';
 

@@ -8,6 +8,8 @@ import type { Outcome } from '../sys/errno.ts';
 /** A file that somebody reads, or has read; the overlay's inodes are. */
 export interface ReadFile {
   readonly nodeId: number;
+  /** Its identity in its store, as the cache has it. */
+  readonly fileKey: string;
   readonly attributes: { readonly size: number };
   /** Below the mount's root, without a leading slash, as a byte string (latin1). Not cheap. */
   path(): string;
@@ -24,7 +26,17 @@ export interface Wanted {
 }
 
 /** By rank: what stands earlier goes first. Demand goes before all of them. */
-export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'tail', 'batch', 'next-file', 'bulk', 'unseen'] as const;
+export const ORDER_NAMES = [
+  'plan',
+  'repeat',
+  'readahead',
+  'stride',
+  'tail',
+  'batch',
+  'next-file',
+  'bulk',
+  'unseen',
+] as const;
 export type OrderName = (typeof ORDER_NAMES)[number];
 
 export interface Order {
@@ -42,7 +54,9 @@ export interface Order {
 
 /** What an order sees of the scheduler. */
 export interface Orders {
-  /** From now on it is asked. */
+  /** Bytes that can be brought now and kept: what the cache has free, and what is there and will not be read soon (`spent`). */
+  readonly roomBytes: number;
+  /** From now on it is asked. Of orders of one rank those that are asked take turns. */
   add(order: Order): void;
   /** It is not asked any more; what it gave and has not been begun is given up. */
   remove(order: Order): void;

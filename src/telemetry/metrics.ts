@@ -56,6 +56,7 @@ const early = { stability: 'experimental' } as const;
 const kind = { label: 'kind' } as const;
 const operation = { label: 'operation' } as const;
 const tier = { label: 'tier' } as const;
+const order = { label: 'order', stability: 'experimental' } as const;
 const dataSet = { label: 'data_set', stability: 'experimental' } as const;
 
 /** The histogram of the time of operations: its buckets come from the table of latencies, not from the document. */
@@ -225,6 +226,32 @@ export const metrics: readonly Metric[] = [
     'ratio',
     'usedBytes / bytes; null when nothing was prefetched.',
   ),
+  counter('prefetch.wastedBytes', undefined, 'bytes', 'Gone before anybody read it, or not read in time.', early),
+  gauge('prefetch.underWay', 'prefetch_under_way', '', 'Of what is fetched ahead: files and ranges under way.', early),
+  gauge('prefetch.window', 'prefetch_window', '', 'Of these, as many as the source takes.', early),
+  text('prefetch.state', '"off", "ok", or why nothing is asked of the source: "hung", "failing", "limited".', early),
+  counter(
+    'prefetch.failures',
+    'prefetch_failures',
+    '',
+    'Requests of it that failed by trouble with the source.',
+    early,
+  ),
+  counter(
+    'prefetch.byOrder.*.bytes',
+    'prefetch_order_bytes',
+    'bytes',
+    'Fetched ahead, by the order that asked.',
+    order,
+  ),
+  counter('prefetch.byOrder.*.usedBytes', 'prefetch_order_used_bytes', 'bytes', 'Of these, read afterwards.', order),
+  gauge('prefetch.byOrder.*.wastedBytes', 'prefetch_order_wasted_bytes', 'bytes', 'Of these, wasted so far.', order),
+  text('prefetch.orders[].name', 'An order that is asked now: what it goes by.', early),
+  text('prefetch.orders[].about', 'The data set or file it speaks of.', early),
+  counter('prefetch.orders[].bytes', undefined, 'bytes', 'Fetched for it.', early),
+  counter('prefetch.orders[].usedBytes', undefined, 'bytes', 'Of these, read since.', early),
+  gauge('prefetch.orders[].wastedBytes', undefined, 'bytes', 'Of these, wasted so far.', early),
+  text('prefetch.orders[].believed', 'Whether it is believed: half of what it says was read.', early),
 
   gauge('warmups.running', 'warmups_running', '', 'Jobs of `ml-overlay warmup` that go on.'),
   counter('warmups.jobs', 'warmups', '', 'Jobs begun.'),

@@ -116,6 +116,26 @@ export interface LoopStats {
   long: number;
 }
 
+/** What was brought before it was read, and what became of it. */
+export interface PrefetchStats {
+  bytes: number;
+  usedBytes: number;
+  /** Gone from the cache before anybody read it, or not read in time. */
+  wastedBytes: number;
+  /** usedBytes / bytes. */
+  accuracy: number | null;
+  /** Requests for it under way, and how many may be. */
+  underWay: number;
+  window: number;
+  /** 'off', 'ok', or why nothing is asked of the source: 'hung', 'failing', 'limited'. */
+  state: string;
+  failures: number;
+  /** By the name of the order that asked for it. */
+  byOrder: Record<string, { bytes: number; usedBytes: number; wastedBytes: number }>;
+  /** What is brought now. `about`: the data set's or file's path. */
+  orders: { name: string; about: string; bytes: number; usedBytes: number; wastedBytes: number; believed: boolean }[];
+}
+
 export interface StatsDocument {
   schema: typeof STATS_SCHEMA;
   mountpoint: string;
@@ -128,7 +148,7 @@ export interface StatsDocument {
   /** Null for a source that answers at once, and with `metadata-cache=off`. */
   metadata: MetadataStats | null;
   store: StoreStats;
-  prefetch: { bytes: number; usedBytes: number; accuracy: number | null };
+  prefetch: PrefetchStats;
   /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */
   warmups: { running: number; jobs: number; files: number; bytes: number; errors: number };
   stall: AccessSnapshot['stall'];

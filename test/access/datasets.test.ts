@@ -362,7 +362,13 @@ test('a million files take less than 40 bytes each, and an open no more than the
   const N = 1_000_000;
   const known = new KnownFiles();
   const sets = new DataSets(new Readers(identify), known);
-  const file = { nodeId: 1, attributes: { size: 1000 }, observed: undefined as object | undefined, path: () => path };
+  const file = {
+    nodeId: 1,
+    fileKey: '1',
+    attributes: { size: 1000 },
+    observed: undefined as object | undefined,
+    path: () => path,
+  };
   const handle = handleOf(file);
   let path = '';
   let slowest = 0;

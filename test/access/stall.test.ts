@@ -27,6 +27,7 @@ function inodeOf(meter: StallMeter, file: number): AccessedFile {
   inodes.set(meter, known);
   const inode = known.get(file) ?? {
     nodeId: file,
+    fileKey: `${file}`,
     attributes: { size: 1000 },
     observed: undefined,
     path: () => `${file}`,

@@ -15,6 +15,7 @@ let handles = 1;
 
 export class FakeFile implements AccessedFile {
   readonly nodeId: number;
+  readonly fileKey: string;
   readonly attributes: { size: number };
   readonly version: string;
   observed: object | undefined = undefined;
@@ -24,6 +25,7 @@ export class FakeFile implements AccessedFile {
 
   constructor(path: string, size = 1000, version = `v of ${path}`) {
     this.nodeId = ++nodes;
+    this.fileKey = path;
     this.attributes = { size };
     this.version = version;
     this.#path = path;

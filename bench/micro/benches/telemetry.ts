@@ -18,6 +18,7 @@ function handles(): AccessedHandle[] {
     way: 'source',
     observed: undefined,
     inode: {
+      fileKey: 'x',
       nodeId: at + 2,
       attributes: { size: 112_640 },
       path: () => `train/class-${at % 20}/image-${at}.jpg`,

@@ -39,15 +39,21 @@ export interface Bringing {
   brought: (bytes: number) => void;
 }
 
+/** Why nothing may be kept of an inode's content now: EBUSY: somebody writes to it. EAGAIN or ESTALE: it has just changed. */
+export function keepable(core: Core, inode: Inode): 0 | Failure {
+  if (inode.superseded) return -Errno.ESTALE;
+  if (inode.writers > 0 || inode.writersComing > 0 || inode.selfModified) return -Errno.EBUSY;
+  return core.unsettled(inode.attributes) ? -Errno.EAGAIN : 0; // its version would not tell the next change
+}
+
 /**
- * Brings what is missing of a file. 0: it is whole now. EBUSY: somebody writes to it. EAGAIN or ESTALE: it has changed just
- * now: to be looked at anew. EDQUOT: the cache takes no more. ENOSPC: not all that came was kept. ECANCELED: stopped. Else what the source said.
+ * Brings what is missing of a file. 0: it is whole now. EBUSY, EAGAIN, ESTALE: see `keepable`: to be looked at anew.
+ * EDQUOT: the cache takes no more. ENOSPC: not all that came was kept. ECANCELED: stopped. Else what the source said.
  */
 export async function bring(parts: Bringing, inode: Inode): Promise<Outcome<0>> {
   const { core, cache, slots } = parts;
-  if (inode.superseded) return -Errno.ESTALE;
-  if (inode.writers > 0 || inode.writersComing > 0 || inode.selfModified) return -Errno.EBUSY;
-  if (core.unsettled(inode.attributes)) return -Errno.EAGAIN; // its version would not tell the next change
+  const refused = keepable(core, inode);
+  if (refused !== 0) return refused;
   const content = cache.acquire(keyOf(inode));
   if (content === undefined) return -Errno.EDQUOT;
   try {

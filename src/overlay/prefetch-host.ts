@@ -1,0 +1,211 @@
+/** What prefetching needs of the mount: files and directories by their paths, and bytes brought as for a reader. */
+
+import type { Cache } from '../cache/cache.ts';
+import type { HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
+import type { ReadFile } from '../prefetch/order.ts';
+import { isDirectory, isRegular, isSymlink } from '../store/attributes.ts';
+import type { DirectoryEntry } from '../store/store.ts';
+import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import type { Core } from './core.ts';
+import type { NodeId } from './filesystem.ts';
+import type { Inode } from './inode.ts';
+import { evict, keepable, keyOf } from './warmup/file.ts';
+import { Held } from './warmup/held.ts';
+
+const DT_DIR = 4;
+const DT_REG = 8;
+/** Directories kept known for the next path: a data set is read in all of its at once. */
+const DIRECTORIES_MOST = 4096;
+
+export class OverlayPrefetchHost implements PrefetchHost {
+  readonly #core: Core;
+  readonly #cache: Cache;
+  readonly #forget: (node: NodeId) => void;
+  /** By path; used last at the end. */
+  readonly #directories = new Map<string, Held>();
+
+  constructor(core: Core, cache: Cache, forget: (node: NodeId) => void) {
+    this.#core = core;
+    this.#cache = cache;
+    this.#forget = forget;
+  }
+
+  nowMs(): number {
+    return this.#core.nowMs();
+  }
+
+  capacityBytes(): number {
+    return this.#cache.sizeBytes();
+  }
+
+  freeBytes(): number {
+    return this.#cache.freeBytes();
+  }
+
+  keeps(fileKey: string): boolean {
+    return this.#cache.keeps(fileKey);
+  }
+
+  drop(fileKey: string): boolean {
+    const inode = this.#core.inodes.awakeOf(fileKey);
+    if (inode !== undefined) return evict(this.#core, this.#cache, inode);
+    this.#cache.drop(fileKey);
+    return true;
+  }
+
+  use(): StoreUse {
+    return this.#core.store.counts();
+  }
+
+  async hold(file: string | ReadFile): Promise<Outcome<HeldFile>> {
+    if (typeof file !== 'string') {
+      const inode = this.#core.inodes.awake(file.nodeId);
+      return inode === undefined ? -Errno.ESTALE : this.#heldFile(new Held(inode, undefined, this.#forget));
+    }
+    const slash = file.lastIndexOf('/');
+    const directory = await this.#directory(slash < 0 ? '' : file.slice(0, slash));
+    if (failed(directory)) return directory;
+    const found = await this.#find(directory as Held, file.slice(slash + 1));
+    (directory as Held).release();
+    return failed(found) ? found : this.#heldFile(found as Held);
+  }
+
+  #heldFile(held: Held): Outcome<HeldFile> {
+    const { mode } = held.inode.attributes;
+    if (isRegular(mode)) return new HeldInode(this.#core, this.#cache, held);
+    held.release();
+    return isDirectory(mode) ? -Errno.EISDIR : isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL;
+  }
+
+  async list(path: string): Promise<Outcome<Names>> {
+    const found = await this.#directory(path);
+    if (failed(found)) return found;
+    const directory = found as Held;
+    const { metadata, store } = this.#core;
+    const listed = await (metadata?.namesAhead(directory.inode) ?? store.list(directory.inode.node));
+    const isRoot = directory.inode === this.#core.inodes.root;
+    directory.release();
+    if (failed(listed)) return listed;
+    const names = { files: [] as string[], directories: [] as string[] };
+    for (const { name, type } of listed as DirectoryEntry[]) {
+      if (isRoot && name === this.#core.hiddenInRoot) continue;
+      // One whose type the store does not tell is taken for a file; looking it up will tell.
+      if (type === DT_DIR) names.directories.push(name);
+      else if (type === DT_REG || type === 0) names.files.push(name);
+    }
+    return names;
+  }
+
+  /** Nothing is held any more. */
+  stop(): void {
+    for (const held of this.#directories.values()) held.release();
+    this.#directories.clear();
+  }
+
+  /** A directory by its path, held for the caller. */
+  async #directory(path: string): Promise<Outcome<Held>> {
+    const known = this.#directories.get(path);
+    if (known !== undefined) {
+      this.#directories.delete(path);
+      if (known.inode.superseded || known.inode.removed) known.release();
+      else {
+        this.#directories.set(path, known);
+        return known.retain();
+      }
+    }
+    if (path === '') return this.#kept('', new Held(this.#core.inodes.root, undefined, this.#forget));
+    const slash = path.lastIndexOf('/');
+    const above = await this.#directory(slash < 0 ? '' : path.slice(0, slash));
+    if (failed(above)) return above;
+    const parent = above as Held;
+    const found = await this.#find(parent, path.slice(slash + 1));
+    parent.release();
+    if (failed(found)) return found;
+    const held = found as Held;
+    const { mode } = held.inode.attributes;
+    if (isDirectory(mode)) return this.#kept(path, held);
+    held.release();
+    return isSymlink(mode) ? -Errno.ELOOP : -Errno.ENOTDIR;
+  }
+
+  #kept(path: string, held: Held): Held {
+    const other = this.#directories.get(path);
+    if (other !== undefined) {
+      held.release(); // another was quicker
+      return other.retain();
+    }
+    this.#directories.set(path, held.retain());
+    for (const [oldest, directory] of this.#directories) {
+      if (this.#directories.size <= DIRECTORIES_MOST) break;
+      this.#directories.delete(oldest);
+      directory.release();
+    }
+    return held;
+  }
+
+  /** What a name leads to, as it is known, else as the store says now. */
+  async #find(directory: Held, name: string): Promise<Outcome<Held>> {
+    const core = this.#core;
+    const known = await core.metadata?.findAhead(directory.inode, name);
+    if (known !== undefined) {
+      return new Held(core.intern(directory.inode, name, known.found, known.askedMs), directory, this.#forget);
+    }
+    const askedMs = core.nowMs();
+    const found = await core.store.lookup(directory.inode.node, name);
+    if (failed(found)) return found;
+    return new Held(core.intern(directory.inode, name, found, askedMs), directory, this.#forget);
+  }
+}
+
+class HeldInode implements HeldFile {
+  readonly #core: Core;
+  readonly #cache: Cache;
+  readonly #held: Held;
+
+  constructor(core: Core, cache: Cache, held: Held) {
+    this.#core = core;
+    this.#cache = cache;
+    this.#held = held;
+  }
+
+  get #inode(): Inode {
+    return this.#held.inode;
+  }
+
+  get fileKey(): string {
+    return this.#inode.fileKey;
+  }
+
+  get size(): number {
+    return this.#inode.attributes.size;
+  }
+
+  get missingBytes(): number {
+    return this.size - this.#cache.presentBytes(keyOf(this.#inode));
+  }
+
+  async fill(offset: number, length: number): Promise<Outcome<number>> {
+    const inode = this.#inode;
+    const { sources, store } = this.#core;
+    const refused = keepable(this.#core, inode);
+    if (refused !== 0) return refused;
+    const content = this.#cache.acquire(keyOf(inode));
+    if (content === undefined) return -Errno.EDQUOT;
+    try {
+      // Held open from the first byte to the question whether it is unchanged: a slow store closes what nobody uses.
+      const file = await sources.acquire(inode);
+      if (failed(file)) return file;
+      try {
+        return await content.fill(length, offset, inode.contentSource(store, sources));
+      } finally {
+        sources.release(inode);
+      }
+    } finally {
+      content.release();
+    }
+  }
+
+  release(): void {
+    this.#held.release();
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Which data sets are brought ahead: those that are read in passes, and whose files are not there. What access/ finds out of
+ * data sets comes here with every open; a set of which some files were missing gets a `SetPass`.
+ */
+import type { ReadFile } from './order.ts';
+import type { Scheduler } from './scheduler.ts';
+import { type SetParts, SetPass } from './set-pass.ts';
+
+/** A directory tree that a job reads, and the pass it is in, from 1. */
+export interface ReadSet {
+  readonly path: string;
+  readonly pass: number;
+}
+
+/** auto: not for a job that shares the data with other nodes. all: in any case. */
+export type BulkMode = 'auto' | 'off' | 'all';
+
+/** Files that had to be fetched for a reader, lately, before anything is done: a third of a second of two readers at 5 ms. */
+const MISSES_LEAST = 8;
+const LATELY_MS = 10_000;
+/** Sets that are brought at a time; each has a catalogue in memory. */
+const SETS_MOST = 4;
+const WATCHED_MOST = 1024;
+
+export interface DataSetsParts extends SetParts {
+  orders: Scheduler;
+  bulk: BulkMode;
+  /** Processes that share one job's data, by a thread of one of them; 1: it is alone, or cannot be seen. */
+  jobWidth: (thread: number) => Promise<number>;
+}
+
+interface Watched {
+  misses: number;
+  sinceMs: number;
+  openedMs: number;
+  pass: SetPass | undefined;
+  /** It is not known yet whether the job is alone. */
+  asking: boolean;
+  /** The job shares the set with others: each would bring what only others read. */
+  shared: boolean;
+}
+
+export class PrefetchedSets {
+  readonly #parts: DataSetsParts;
+  readonly #sets = new Map<string, Watched>();
+
+  constructor(parts: DataSetsParts) {
+    this.#parts = parts;
+  }
+
+  opened(file: ReadFile, set: ReadSet, nowMs: number): void {
+    const watched = this.#sets.get(set.path);
+    if (watched === undefined) return;
+    watched.openedMs = nowMs;
+    watched.pass?.opened(file, set.pass, nowMs);
+  }
+
+  /** A read of a file had to wait for the store. */
+  missed(file: ReadFile, set: ReadSet, thread: number, nowMs: number): void {
+    const watched = this.#watch(set.path, nowMs);
+    watched.pass?.missed(file);
+    if (nowMs - watched.sinceMs > LATELY_MS) {
+      watched.misses = 0;
+      watched.sinceMs = nowMs;
+    }
+    if (++watched.misses < MISSES_LEAST || watched.asking) return;
+    watched.misses = 0;
+    if (watched.pass === undefined) void this.#begin(watched, set, thread);
+    else if (watched.pass.done) this.#renew(watched, set);
+  }
+
+  snapshot(): { path: string; order: string; files: number; listed: boolean }[] {
+    const shown = [];
+    for (const { pass } of this.#sets.values()) {
+      if (pass !== undefined)
+        shown.push({ path: pass.about, order: pass.name, files: pass.files, listed: pass.listed });
+    }
+    return shown;
+  }
+
+  stop(): void {
+    for (const watched of this.#sets.values()) this.#end(watched);
+    this.#sets.clear();
+  }
+
+  #watch(path: string, nowMs: number): Watched {
+    let watched = this.#sets.get(path);
+    if (watched === undefined) {
+      watched = { misses: 0, sinceMs: nowMs, openedMs: nowMs, pass: undefined, asking: false, shared: false };
+      this.#sets.set(path, watched);
+      for (const [oldest, other] of this.#sets) {
+        if (this.#sets.size <= WATCHED_MOST) break;
+        this.#end(other);
+        this.#sets.delete(oldest);
+      }
+    }
+    return watched;
+  }
+
+  async #begin(watched: Watched, set: ReadSet, thread: number): Promise<void> {
+    const { bulk, jobWidth } = this.#parts;
+    if (bulk === 'off' || watched.shared) return;
+    if (bulk === 'auto') {
+      watched.asking = true;
+      watched.shared = (await jobWidth(thread)) > 1;
+      watched.asking = false;
+      if (watched.shared || this.#sets.get(set.path) !== watched) return;
+    }
+    this.#endOverlapping(set.path);
+    this.#endOldest();
+    this.#renew(watched, set);
+  }
+
+  #renew(watched: Watched, { path, pass }: ReadSet): void {
+    this.#end(watched);
+    watched.pass = new SetPass(path, pass, this.#parts);
+    this.#parts.orders.add(watched.pass);
+  }
+
+  /** What is known of what belongs together changes while a job goes on: a set may become a part of a larger one. */
+  #endOverlapping(path: string): void {
+    for (const [other, watched] of this.#sets) {
+      if (other !== path && (within(other, path) || within(path, other))) this.#end(watched);
+    }
+  }
+
+  #endOldest(): void {
+    const begun = [...this.#sets.values()].filter(({ pass }) => pass !== undefined);
+    begun.sort((a, b) => a.openedMs - b.openedMs);
+    for (const watched of begun.slice(0, Math.max(0, begun.length - SETS_MOST + 1))) this.#end(watched);
+  }
+
+  #end(watched: Watched): void {
+    const { pass } = watched;
+    if (pass === undefined) return;
+    watched.pass = undefined;
+    pass.stop();
+    this.#parts.orders.remove(pass);
+  }
+}
+
+function within(path: string, root: string): boolean {
+  return root === '' || path.startsWith(`${root}/`);
+}

@@ -1,0 +1,47 @@
+/** What prefetching asks of whoever serves the files: the overlay, in a mount. */
+import type { Outcome } from '../sys/errno.ts';
+import type { ReadFile } from './order.ts';
+
+/** A file that is kept known while something is brought of it. */
+export interface HeldFile {
+  readonly fileKey: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Of the whole file, what is not in the cache, in bytes. */
+  readonly missingBytes: number;
+  /**
+   * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
+   * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.
+   */
+  fill(offset: number, length: number): Promise<Outcome<number>>;
+  release(): void;
+}
+
+/** What is in a directory: names, as byte strings. What is neither a file nor a directory is left out. */
+export interface Names {
+  files: readonly string[];
+  directories: readonly string[];
+}
+
+/** What was asked of the store since the mount, by whomever. */
+export interface StoreUse {
+  readonly requests: number;
+  readonly bytes: number;
+}
+
+export interface PrefetchHost {
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** Finds a regular file (EISDIR, EINVAL, ELOOP: it is none), without following symbolic links. */
+  hold(file: string | ReadFile): Promise<Outcome<HeldFile>>;
+  /** `path`: a directory below the mount's root, '' for the root. */
+  list(path: string): Promise<Outcome<Names>>;
+  /** Of the cache, in bytes. */
+  capacityBytes(): number;
+  freeBytes(): number;
+  /** Whether anything of a file, as it was brought, is still in the cache. */
+  keeps(fileKey: string): boolean;
+  /** Takes a file out of the cache; false: somebody has it open. */
+  drop(fileKey: string): boolean;
+  use(): StoreUse;
+}

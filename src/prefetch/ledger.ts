@@ -1,0 +1,167 @@
+/**
+ * What became of what was brought ahead: used is what somebody read, wasted what went out of the cache before anybody did, or
+ * was not read for as long as it is worth waiting for. Each order is judged by that for what it speaks of.
+ *
+ *   brought -> read          used
+ *           -> gone, or late wasted (until it is read after all)
+ *
+ * Of very many files some stand for all: those whose hash ends in enough zeros, counted so many times (spatial sampling, as
+ * in SHARDS: Waldspurger et al., FAST 2015).
+ */
+import { hashOf } from '../packed/hash.ts';
+import type { OrderName } from './order.ts';
+import { Ranges } from './ranges.ts';
+
+const FILES_MOST = 32_768;
+const ACCOUNTS_MOST = 1024;
+/** What is brought to be read soon and is not within this time counts as wasted, in ms. The others wait for the whole epoch. */
+const LATE_MS = 30_000;
+const SOON: ReadonlySet<OrderName> = new Set(['readahead', 'stride', 'tail', 'batch', 'next-file']);
+/** Files looked after in one turn. */
+const SWEPT = 512;
+
+/** Bytes of an order. */
+export interface Totals {
+  broughtBytes: number;
+  usedBytes: number;
+  wastedBytes: number;
+}
+
+export class Account implements Totals {
+  readonly name: OrderName;
+  readonly about: string;
+  broughtBytes = 0;
+  usedBytes = 0;
+  wastedBytes = 0;
+
+  constructor(name: OrderName, about: string) {
+    this.name = name;
+    this.about = about;
+  }
+
+  /** Brought, and not yet used nor wasted. */
+  get openBytes(): number {
+    return Math.max(0, this.broughtBytes - this.usedBytes - this.wastedBytes);
+  }
+}
+
+interface Entry {
+  readonly account: Account;
+  readonly unread: Ranges;
+  broughtAtMs: number;
+  /** It counts as wasted by now. */
+  late: boolean;
+}
+
+export class Ledger {
+  readonly #keeps: (fileKey: string) => boolean;
+  readonly #entries = new Map<string, Entry>();
+  readonly #accounts = new Map<string, Account>();
+  readonly #byName = new Map<OrderName, Account>();
+  /** Of so many files one is noted: a power of two. */
+  #oneIn = 1;
+  #sweep: IterableIterator<[string, Entry]> | undefined;
+
+  constructor(keeps: (fileKey: string) => boolean) {
+    this.#keeps = keeps;
+  }
+
+  get files(): number {
+    return this.#entries.size;
+  }
+
+  /** Where an order's bytes are counted, by what it speaks of. */
+  account(name: OrderName, about: string): Account {
+    const key = `${name}\0${about}`;
+    let account = this.#accounts.get(key);
+    if (account !== undefined)
+      this.#accounts.delete(key); // it goes to the end: used last
+    else account = new Account(name, about);
+    this.#accounts.set(key, account);
+    for (const oldest of this.#accounts.keys()) {
+      if (this.#accounts.size <= ACCOUNTS_MOST) break;
+      this.#accounts.delete(oldest);
+    }
+    return account;
+  }
+
+  /** Of all that orders of a name have brought. */
+  totals(): ReadonlyMap<OrderName, Readonly<Totals>> {
+    return this.#byName;
+  }
+
+  /** `bytes` of a file, up to `end`, are being brought: who reads them meanwhile has used them. */
+  bringing(account: Account, fileKey: string, end: number, bytes: number, nowMs: number): void {
+    this.#add(account, 'broughtBytes', bytes);
+    if (!this.#noted(fileKey)) return;
+    let entry = this.#entries.get(fileKey);
+    if (entry === undefined || entry.account !== account) {
+      entry = { account, unread: new Ranges(), broughtAtMs: nowMs, late: false };
+      this.#entries.set(fileKey, entry);
+    }
+    entry.unread.add(end - bytes, end);
+    entry.broughtAtMs = nowMs;
+    if (this.#entries.size > FILES_MOST) this.#thin();
+  }
+
+  /** So many of these have not come. */
+  withdraw(account: Account, fileKey: string, bytes: number): void {
+    this.#add(account, 'broughtBytes', -bytes);
+    const entry = this.#entries.get(fileKey);
+    if (entry?.account === account) this.#entries.delete(fileKey);
+  }
+
+  /** Bytes of a file are read by somebody. */
+  read(fileKey: string, offset: number, count: number): void {
+    const entry = this.#entries.get(fileKey);
+    if (entry === undefined) return;
+    const bytes = entry.unread.take(offset, offset + count) * this.#oneIn;
+    if (bytes === 0) return;
+    this.#add(entry.account, 'usedBytes', bytes);
+    if (entry.late) this.#add(entry.account, 'wastedBytes', -bytes);
+    if (entry.unread.bytes === 0) this.#entries.delete(fileKey);
+  }
+
+  /** A file is opened whose reads are not seen. */
+  readWhole(fileKey: string): void {
+    this.read(fileKey, 0, Number.POSITIVE_INFINITY);
+  }
+
+  /** Looks after some of the files: what has gone, and what is late. To be called now and then. */
+  sweep(nowMs: number): void {
+    this.#sweep ??= this.#entries.entries();
+    for (let looked = 0; looked < SWEPT; looked++) {
+      const { value, done } = this.#sweep.next();
+      if (done) {
+        this.#sweep = undefined;
+        return;
+      }
+      const [fileKey, entry] = value;
+      const gone = !this.#keeps(fileKey);
+      if (!gone && (entry.late || nowMs - entry.broughtAtMs < LATE_MS || !SOON.has(entry.account.name))) continue;
+      if (!entry.late) this.#add(entry.account, 'wastedBytes', entry.unread.bytes * this.#oneIn);
+      entry.late = true;
+      if (gone) this.#entries.delete(fileKey);
+    }
+  }
+
+  #add(account: Account, what: keyof Totals, bytes: number): void {
+    account[what] += bytes;
+    let sum = this.#byName.get(account.name);
+    if (sum === undefined) {
+      sum = new Account(account.name, '');
+      this.#byName.set(account.name, sum);
+    }
+    sum[what] += bytes;
+  }
+
+  #noted(fileKey: string): boolean {
+    return this.#oneIn === 1 || (hashOf(fileKey) & (this.#oneIn - 1)) === 0;
+  }
+
+  #thin(): void {
+    this.#oneIn *= 2;
+    for (const fileKey of this.#entries.keys()) if (!this.#noted(fileKey)) this.#entries.delete(fileKey);
+    this.#sweep = undefined;
+  }
+}

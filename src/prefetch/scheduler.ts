@@ -1,0 +1,327 @@
+/**
+ * The one place where it is decided what is brought ahead of readers, and when.
+ *
+ *   orders by rank (order.ts)  -> is it believed? (trust.ts)  -> is there room, may the store be asked? -> host.fill -> ledger
+ *
+ * Demand does not come this way: it goes to the store at once, joins what is under way for the same bytes, and has a quarter of
+ * the requests that may be under way for itself. How many are under way here goes by how the store takes them (window.ts);
+ * a store that fails is left alone for a while, and one that does not answer is asked nothing more until it does.
+ */
+import { Errno, type Failure, failed } from '../sys/errno.ts';
+import type { HeldFile, PrefetchHost } from './host.ts';
+import { type Account, Ledger, type Totals } from './ledger.ts';
+import { Limiter, type StoreLimit } from './limit.ts';
+import { ORDER_NAMES, type Order, type OrderName, type Orders, type ReadFile, type Wanted } from './order.ts';
+import type { Spent } from './spent.ts';
+import { Trust } from './trust.ts';
+import { AheadWindow } from './window.ts';
+
+export interface SchedulerOptions {
+  /** Requests to the store that may be under way, and the bytes they bring. */
+  requestsMost: number;
+  bytesMost: number;
+  limit?: StoreLimit | undefined;
+}
+
+/** Of items under way: each makes some requests, one after the other. */
+const WINDOW = { first: 8, least: 2, grow: 3, shrink: 8 } as const;
+/** Nothing answered for so long, in ms, while something is under way: the store hangs. */
+const HUNG_MS = 3000;
+/** Failures of the store in a row after which it is left alone, and for how long, in ms: at first, and at most. */
+const FAILURES_MOST = 4;
+const REST_MS = 500;
+const REST_MOST_MS = 30_000;
+const TEND_MS = 1000;
+/** What is unknown of a file before it is found: counts as so many bytes under way. */
+const GUESS_BYTES = 128 * 1024;
+
+interface Lane {
+  readonly order: Order;
+  readonly rank: number;
+  readonly account: Account;
+  readonly trust: Trust;
+  /** It had nothing the last time; until it wakes. */
+  empty: boolean;
+}
+
+export interface OrderSnapshot {
+  name: OrderName;
+  about: string;
+  bytes: number;
+  usedBytes: number;
+  wastedBytes: number;
+  believed: boolean;
+}
+
+export interface PrefetchSnapshot {
+  underWay: number;
+  underWayBytes: number;
+  /** Requests that may be under way: what the store takes. */
+  window: number;
+  /** 'ok', or why nothing is asked of the store. */
+  state: 'ok' | 'hung' | 'failing' | 'limited';
+  failures: number;
+  totals: ReadonlyMap<OrderName, Readonly<Totals>>;
+  orders: OrderSnapshot[];
+}
+
+export class Scheduler implements Orders {
+  readonly #host: PrefetchHost;
+  readonly #bytesMost: number;
+  readonly #window: AheadWindow;
+  readonly #limiter: Limiter | undefined;
+  readonly #spent: Spent;
+  readonly ledger: Ledger;
+  /** By rank. */
+  readonly #lanes: Lane[] = [];
+  #turn = 0;
+  #underWay = 0;
+  #underWayBytes = 0;
+  #answeredMs = 0;
+  #failuresInRow = 0;
+  #failures = 0;
+  #restUntilMs = 0;
+  #state: PrefetchSnapshot['state'] = 'ok';
+  #pump: NodeJS.Immediate | undefined;
+  #later: NodeJS.Timeout | undefined;
+  #tend: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #idle: (() => void) | undefined;
+
+  constructor(host: PrefetchHost, spent: Spent, { requestsMost, bytesMost, limit }: SchedulerOptions) {
+    this.#host = host;
+    this.#spent = spent;
+    this.#bytesMost = bytesMost;
+    this.#window = new AheadWindow({ ...WINDOW, most: Math.max(WINDOW.least, requestsMost) });
+    this.ledger = new Ledger((fileKey) => host.keeps(fileKey));
+    if (limit?.bytesPerSecond !== undefined || limit?.requestsPerSecond !== undefined) {
+      this.#limiter = new Limiter(limit, host.use(), host.nowMs());
+    }
+  }
+
+  get roomBytes(): number {
+    return this.#host.freeBytes() + this.#spent.bytes;
+  }
+
+  add(order: Order): void {
+    const rank = ORDER_NAMES.indexOf(order.name);
+    const account = this.ledger.account(order.name, order.about);
+    const lane: Lane = { order, rank, account, trust: new Trust(account), empty: false };
+    const at = this.#lanes.findIndex((other) => other.rank > rank);
+    this.#lanes.splice(at < 0 ? this.#lanes.length : at, 0, lane);
+    this.wake();
+  }
+
+  remove(order: Order): void {
+    const at = this.#lanes.findIndex((lane) => lane.order === order);
+    if (at >= 0) this.#lanes.splice(at, 1);
+  }
+
+  wake(): void {
+    for (const lane of this.#lanes) lane.empty = false;
+    this.#soon();
+  }
+
+  /** A file was opened; `hidden`: its reads will not be seen. */
+  opened(file: ReadFile, hidden: boolean): void {
+    if (this.ledger.files > 0 && hidden) this.ledger.readWhole(file.fileKey);
+    for (const { trust } of this.#lanes) trust.came(file, 0, 1);
+  }
+
+  read(file: ReadFile, offset: number, count: number): void {
+    if (this.ledger.files > 0) this.ledger.read(file.fileKey, offset, count);
+    for (const { trust } of this.#lanes) trust.came(file, offset, offset + count);
+  }
+
+  snapshot(): PrefetchSnapshot {
+    return {
+      underWay: this.#underWay,
+      underWayBytes: this.#underWayBytes,
+      window: this.#window.size,
+      state: this.#state,
+      failures: this.#failures,
+      totals: this.ledger.totals(),
+      orders: this.#lanes.map(({ order: { name, about }, account, trust }) => ({
+        name,
+        about,
+        bytes: account.broughtBytes,
+        usedBytes: account.usedBytes,
+        wastedBytes: account.wastedBytes,
+        believed: trust.believed,
+      })),
+    };
+  }
+
+  /** Begins nothing more; resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#lanes.length = 0;
+    clearImmediate(this.#pump);
+    clearTimeout(this.#later);
+    clearInterval(this.#tend);
+    if (this.#underWay === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  #soon(): void {
+    if (this.#stopped) return;
+    this.#pump ??= setImmediate(() => {
+      this.#pump = undefined;
+      this.#begin();
+    });
+  }
+
+  #afterMs(ms: number): void {
+    if (this.#later !== undefined || this.#stopped) return;
+    this.#later = setTimeout(() => {
+      this.#later = undefined;
+      this.#begin();
+    }, ms).unref();
+  }
+
+  /** Begins as much as may be under way. */
+  #begin(): void {
+    while (!this.#stopped && this.#mayBegin()) {
+      const taken = this.#take();
+      if (taken === undefined) return;
+      this.#underWay++;
+      this.#underWayBytes += GUESS_BYTES;
+      this.#tend ??= setInterval(() => this.#lookAfter(), TEND_MS).unref();
+      void this.#bring(taken.lane, taken.wanted);
+    }
+  }
+
+  #mayBegin(): boolean {
+    const nowMs = this.#host.nowMs();
+    if (this.#underWay === 0) this.#answeredMs = nowMs;
+    if (this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
+    this.#state = 'ok';
+    if (this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS) this.#state = 'hung';
+    else if (nowMs < this.#restUntilMs) {
+      this.#state = 'failing';
+      this.#afterMs(this.#restUntilMs - nowMs);
+    } else {
+      const waitMs = this.#limiter?.waitMs(this.#host.use(), this.#underWayBytes, nowMs) ?? 0;
+      if (waitMs > 0) {
+        this.#state = 'limited';
+        this.#afterMs(waitMs);
+      }
+    }
+    return this.#state === 'ok';
+  }
+
+  /** The next of the first order that has one; orders of one rank take turns. */
+  #take(): { lane: Lane; wanted: Wanted } | undefined {
+    const lanes = this.#lanes;
+    for (let from = 0; from < lanes.length; ) {
+      const { rank } = lanes[from]!;
+      let to = from;
+      while (to < lanes.length && lanes[to]!.rank === rank) to++;
+      const count = to - from;
+      this.#turn++;
+      for (let i = 0; i < count; i++) {
+        const lane = lanes[from + ((this.#turn + i) % count)]!;
+        const wanted = this.#ask(lane);
+        if (wanted !== undefined) return { lane, wanted };
+      }
+      from = to;
+    }
+    return undefined;
+  }
+
+  #ask(lane: Lane): Wanted | undefined {
+    const { order, trust } = lane;
+    if (lane.empty) return undefined;
+    const wanted = order.next();
+    if (wanted === undefined) {
+      lane.empty = true;
+      return undefined;
+    }
+    if (trust.believed) return wanted;
+    trust.noted(wanted.file, wanted.offset, wanted.length);
+    order.settled(wanted, 0);
+    return undefined; // one at a time: it is asked again when it wakes
+  }
+
+  async #bring(lane: Lane, wanted: Wanted): Promise<void> {
+    const begunMs = this.#host.nowMs();
+    let outcome: number = -Errno.EIO;
+    try {
+      outcome = await this.#brought(lane, wanted);
+    } finally {
+      this.#underWay--;
+      this.#underWayBytes -= GUESS_BYTES;
+      this.#answered(outcome, begunMs);
+      lane.order.settled(wanted, outcome);
+      if (this.#underWay === 0) this.#idle?.();
+      this.#soon();
+    }
+  }
+
+  async #brought(lane: Lane, wanted: Wanted): Promise<number> {
+    const found = await this.#host.hold(wanted.file);
+    if (failed(found)) return found;
+    const held = found as HeldFile;
+    try {
+      const length = Math.min(wanted.length, held.size - wanted.offset);
+      const missing = Math.min(length, held.missingBytes);
+      if (missing <= 0) return 0;
+      if (this.#stopped) return -Errno.ECANCELED;
+      this.#makeRoom(missing);
+      const more = Math.max(0, missing - GUESS_BYTES);
+      this.#underWayBytes += more;
+      this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
+      const came = await held.fill(wanted.offset, length).finally(() => {
+        this.#underWayBytes -= more;
+      });
+      const lost = missing - Math.max(0, came);
+      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, lost);
+      return came;
+    } finally {
+      held.release();
+    }
+  }
+
+  /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
+  #makeRoom(bytes: number): void {
+    const needed = bytes + this.#underWayBytes;
+    while (this.#host.freeBytes() < needed) {
+      if (!this.#spent.free((fileKey) => this.#host.drop(fileKey))) return;
+    }
+  }
+
+  #answered(outcome: number, begunMs: number): void {
+    const nowMs = this.#host.nowMs();
+    this.#answeredMs = nowMs;
+    if (outcome > 0) this.#window.answered(nowMs - begunMs);
+    if (!isTrouble(outcome)) {
+      if (outcome > 0) this.#failuresInRow = 0;
+      return;
+    }
+    this.#failures++;
+    this.#failuresInRow++;
+    if (this.#failuresInRow < FAILURES_MOST) return;
+    const tries = this.#failuresInRow - FAILURES_MOST;
+    this.#restUntilMs = nowMs + Math.min(REST_MOST_MS, REST_MS * 2 ** Math.min(tries, 10));
+  }
+
+  #lookAfter(): void {
+    this.ledger.sweep(this.#host.nowMs());
+    if (this.#underWay === 0 && this.ledger.files === 0) {
+      clearInterval(this.#tend);
+      this.#tend = undefined;
+    }
+    this.#soon();
+  }
+}
+
+/** Not an answer about the file, nor about room. */
+function isTrouble(outcome: number): outcome is Failure {
+  return TROUBLE.has(outcome);
+}
+
+const TROUBLE: ReadonlySet<number> = new Set(
+  [Errno.EIO, Errno.ETIMEDOUT, Errno.ENOTCONN, Errno.ECONNABORTED].map((errno) => -errno),
+);

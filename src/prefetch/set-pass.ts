@@ -1,0 +1,274 @@
+/**
+ * One data set, and what a pass over it has still to read. The order in which a job reads a set that it shuffles cannot be
+ * known, but in a pass each file is read once: whatever was not read yet will be, and is brought at the speed of the link.
+ *
+ *   bulk    the cache has room for all that is missing
+ *   unseen  it has not: what was read in this pass goes (spent.ts) for what was not
+ *
+ * Both are the same walk over the catalogue; the room decides how far it gets. Guards: it stays ahead of the job by no more
+ * than a multiple of what the job has read, so that a job that stops after a few files has not cost the whole set; it ends
+ * with the job; and a set some of whose files are read over and over is no set that is read in passes.
+ */
+import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import { Catalogue, Noted } from './catalogue.ts';
+import type { Names, PrefetchHost } from './host.ts';
+import type { Order, Orders, ReadFile, Wanted } from './order.ts';
+import type { Spent, SpentOwner } from './spent.ts';
+
+/** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
+const LEAD_BYTES = 64 * 1024 * 1024;
+const LEAD_TIMES = 32;
+/** Without an open for so long, in ms, nothing more is brought. */
+const PAUSE_MS = 10_000;
+/** Of all opens, those of files that this pass had seen already, above which it is no pass. */
+const REREADS_MOST = 0.2;
+const REREADS_LEAST = 32;
+const LISTINGS_AT_ONCE = 8;
+/** Files that are open at a time, at most, as far as it matters. */
+const RECENT = 64;
+/** Opens at the beginning of a pass that are counted to the one before. */
+const LATE_MOST = 128;
+
+export interface SetParts {
+  host: PrefetchHost;
+  orders: Orders;
+  spent: Spent;
+}
+
+interface Read {
+  fileKey: string;
+  item: number;
+  size: number;
+}
+
+export class SetPass implements Order, SpentOwner {
+  name: 'bulk' | 'unseen' = 'bulk';
+  readonly about: string;
+  readonly #parts: SetParts;
+  readonly #catalogue = new Catalogue();
+  #pass: number;
+  #cursor = 0;
+  /** Directories to be listed, and those being listed. */
+  readonly #toList: string[];
+  #listing = 0;
+  /** Files of the set that were opened: for the mean size. */
+  #sized = 0;
+  #sizedBytes = 0;
+  /** In this pass. */
+  #opens = 0;
+  #rereads = 0;
+  #readBytes = 0;
+  /** Brought and not read. */
+  #unread = 0;
+  #cached = 0;
+  /** Read a moment ago, and perhaps still open. */
+  readonly #recent: Read[] = [];
+  /** Read again in this pass, lately: they may be the first of the next. */
+  #late: number[] = [];
+  #openedMs: number;
+  /** The cache took no more when so much room was left. */
+  #refusedAtRoom = -1;
+  #waits = false;
+  #stopped = false;
+
+  constructor(path: string, pass: number, parts: SetParts) {
+    this.about = path;
+    this.#parts = parts;
+    this.#pass = pass;
+    this.#openedMs = parts.host.nowMs();
+    this.#toList = [path];
+    this.#list();
+  }
+
+  // --- what the job does ---------------------------------------------------------------------------------------------
+
+  /** A file of the set is opened in a pass (from 1). */
+  opened(file: ReadFile, pass: number, nowMs: number): void {
+    this.#openedMs = nowMs;
+    if (pass !== this.#pass) this.#begin(pass);
+    const item = this.#catalogue.find(file.path());
+    const { size } = file.attributes;
+    this.#sized++;
+    this.#sizedBytes += size;
+    this.#opens++;
+    if (item >= 0) this.#see(item, file.fileKey, size);
+    this.#goOn();
+  }
+
+  /** The store had to be asked for it: it was not in the cache. */
+  missed(file: ReadFile): void {
+    const item = this.#catalogue.find(file.path());
+    if (item >= 0) this.#uncached(item);
+  }
+
+  #see(item: number, fileKey: string, size: number): void {
+    const catalogue = this.#catalogue;
+    if (catalogue.seenIn(item) === (this.#pass & 0xffff)) {
+      this.#rereads++;
+      if (this.#late.length < LATE_MOST) this.#late.push(item);
+      return;
+    }
+    catalogue.see(item, this.#pass);
+    this.#readBytes += size;
+    this.#recent.push({ fileKey, item, size });
+    if (this.#recent.length > RECENT) this.#rest(this.#recent.shift()!);
+    if (catalogue.has(item, Noted.UNREAD)) {
+      catalogue.clear(item, Noted.UNREAD);
+      this.#unread--;
+    }
+  }
+
+  /** Its reader has most likely closed it. What the cache has of it will not be read again in this pass. */
+  #rest({ fileKey, item, size }: Read): void {
+    if (!this.#parts.host.keeps(fileKey)) {
+      this.#uncached(item);
+      return;
+    }
+    this.#isCached(item);
+    if (this.#inPasses) this.#parts.spent.add(fileKey, this, item, size);
+  }
+
+  #isCached(item: number): void {
+    if (this.#catalogue.has(item, Noted.CACHED)) return;
+    this.#catalogue.note(item, Noted.CACHED);
+    this.#cached++;
+  }
+
+  #begin(pass: number): void {
+    this.#pass = pass;
+    this.#cursor = 0;
+    this.#opens = 0;
+    this.#rereads = 0;
+    this.#readBytes = 0;
+    this.#refusedAtRoom = -1;
+    this.#catalogue.clearAll(Noted.GIVEN);
+    this.#parts.spent.removeAll(this);
+    this.#recent.length = 0;
+    for (const item of this.#late) this.#catalogue.see(item, pass);
+    this.#late = [];
+    this.#judge();
+  }
+
+  get #inPasses(): boolean {
+    return this.#rereads < REREADS_LEAST || this.#rereads <= REREADS_MOST * this.#opens;
+  }
+
+  // --- what is brought -----------------------------------------------------------------------------------------------
+
+  next(): Wanted | undefined {
+    this.#waits = true;
+    if (!this.#mayGoOn()) return undefined;
+    const catalogue = this.#catalogue;
+    for (; this.#cursor < catalogue.size; this.#cursor++) {
+      const item = this.#cursor;
+      if (catalogue.seenIn(item) === (this.#pass & 0xffff) || catalogue.has(item, Noted.GIVEN | Noted.CACHED)) continue;
+      this.#cursor++;
+      this.#waits = false;
+      catalogue.note(item, Noted.GIVEN);
+      return { file: catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
+    }
+    return undefined;
+  }
+
+  settled({ file }: Wanted, outcome: Outcome<number>): void {
+    const item = this.#catalogue.find(file as string);
+    if (item < 0) return;
+    if (!failed(outcome)) {
+      this.#refusedAtRoom = -1;
+      this.#isCached(item);
+      if ((outcome as number) === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      this.#catalogue.note(item, Noted.UNREAD);
+      this.#unread++;
+    } else if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
+      this.#refusedAtRoom = this.#parts.orders.roomBytes;
+      this.#again(item);
+    } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) this.#again(item);
+  }
+
+  #again(item: number): void {
+    this.#catalogue.clear(item, Noted.GIVEN);
+    this.#cursor = Math.min(this.#cursor, item);
+  }
+
+  #mayGoOn(): boolean {
+    if (this.#stopped || !this.#inPasses || this.#parts.host.nowMs() - this.#openedMs > PAUSE_MS) return false;
+    const mean = this.#meanBytes;
+    if (this.#unread * mean > LEAD_BYTES + LEAD_TIMES * this.#readBytes) return false;
+    return this.#refusedAtRoom < 0 || this.#parts.orders.roomBytes > this.#refusedAtRoom + mean;
+  }
+
+  get #meanBytes(): number {
+    return this.#sized === 0 ? 0 : this.#sizedBytes / this.#sized;
+  }
+
+  /** Goes by the name of what it is. */
+  #judge(): void {
+    const missing = Math.max(0, this.#catalogue.size - this.#cached) * this.#meanBytes;
+    const name = missing <= this.#parts.host.freeBytes() ? 'bulk' : 'unseen';
+    if (name === this.name || this.#stopped) return;
+    this.#parts.orders.remove(this);
+    this.name = name;
+    this.#parts.orders.add(this);
+  }
+
+  /** All of it was handed out in this pass, or is there. */
+  get done(): boolean {
+    return this.listed && this.#cursor >= this.#catalogue.size;
+  }
+
+  #goOn(): void {
+    if (this.#waits) this.#parts.orders.wake();
+  }
+
+  // --- spent ---------------------------------------------------------------------------------------------------------
+
+  dropped(item: number): void {
+    this.#uncached(item);
+  }
+
+  #uncached(item: number): void {
+    if (!this.#catalogue.has(item, Noted.CACHED)) return;
+    this.#catalogue.clear(item, Noted.CACHED);
+    this.#cached--;
+    if (!this.#catalogue.has(item, Noted.UNREAD)) return;
+    this.#catalogue.clear(item, Noted.UNREAD);
+    this.#unread--;
+  }
+
+  // --- the catalogue -------------------------------------------------------------------------------------------------
+
+  get listed(): boolean {
+    return this.#listing === 0 && (this.#toList.length === 0 || this.#catalogue.full);
+  }
+
+  get files(): number {
+    return this.#catalogue.size;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#toList.length = 0;
+    this.#parts.spent.removeAll(this);
+  }
+
+  #list(): void {
+    while (this.#listing < LISTINGS_AT_ONCE && !this.#stopped && !this.#catalogue.full) {
+      const path = this.#toList.shift();
+      if (path === undefined) return;
+      this.#listing++;
+      void this.#parts.host.list(path).then((names) => {
+        this.#listing--;
+        if (!failed(names) && !this.#stopped) this.#take(path, names as Names);
+        this.#list();
+        if (this.listed) this.#judge();
+      });
+    }
+  }
+
+  #take(path: string, { files, directories }: Names): void {
+    const directory = this.#catalogue.addDirectory(path);
+    for (const name of files) this.#catalogue.add(directory, name);
+    for (const name of directories) this.#toList.push(path === '' ? name : `${path}/${name}`);
+    this.#goOn();
+  }
+}
