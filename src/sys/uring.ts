@@ -23,6 +23,8 @@ const SQE_WORDS = 16;
 const CQE_WORDS = 4;
 const IOSQE_ASYNC = 1 << 4;
 const FEATURE_SINGLE_MMAP = 1;
+/** Linux >= 5.19: what completes is noted when this thread is in the kernel next, and does not interrupt it. */
+const SETUP_COOP_TASKRUN = 1 << 8;
 const OFFSET_SQES = 0x1000_0000;
 const REGISTER_PROBE = 8;
 const REGISTER_IOWQ_MAX_WORKERS = 19;
@@ -37,6 +39,7 @@ const Params = {
   words: 30,
   sqEntries: 0,
   cqEntries: 1,
+  flags: 2,
   features: 5,
   sqTail: 11,
   sqArray: 16,
@@ -101,7 +104,8 @@ export class Ring {
   static open(workers: number): Ring | number {
     if (!isMainThread) return -Errno.EOPNOTSUPP; // libuv's default loop is the main thread's
     const parameters = new Uint32Array(Params.words);
-    const fd = sys.ioUringSetup.now(sys.SYS_io_uring_setup, ENTRIES, new Uint8Array(parameters.buffer));
+    let fd = setUp(parameters, SETUP_COOP_TASKRUN);
+    if (fd === -Errno.EINVAL) fd = setUp(parameters, 0);
     if (fd < 0) return fd;
     const shared = share(fd, parameters, workers);
     const watch = typeof shared === 'number' ? undefined : watchReadable(fd);
@@ -239,6 +243,11 @@ export class Ring {
 
 /** What io_uring_enter(2) says when it could take nothing for now. */
 const SHORT: ReadonlySet<number> = new Set([0, Errno.EAGAIN, Errno.EBUSY, Errno.ENOMEM]);
+
+function setUp(parameters: Uint32Array, flags: number): number {
+  parameters[Params.flags] = flags;
+  return sys.ioUringSetup.now(sys.SYS_io_uring_setup, ENTRIES, new Uint8Array(parameters.buffer));
+}
 
 function share(fd: number, parameters: Uint32Array, workers: number): Shared | number {
   const register = (operation: number, argument: Uint8Array, count: number): number =>
