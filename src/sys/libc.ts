@@ -11,6 +11,9 @@
  */
 import koffi from 'koffi';
 
+// Each call on the pool has memory of its own. What exceeds the resident is mapped for the call and unmapped after it, which
+// costs this thread three times the call; 32 is the most there can be.
+koffi.config({ ...koffi.config(), resident_async_pools: 32, max_async_calls: 4096 });
 const libc = koffi.load('libc.so.6');
 
 export type Argument = number | bigint | Uint8Array | null;
