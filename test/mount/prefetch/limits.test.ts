@@ -51,11 +51,11 @@ test('a cache that is full stays within its size, and everything is read right',
       for (let epoch = 0; epoch < 2; epoch++) {
         assert.deepEqual((await reader.read('rest')).generations, { '1': FILES });
         const { cache, problems } = await atRest(mount);
-        assert.ok(cache.bytes <= bytes / 8, `${cache.bytes} bytes`);
+        assert.ok(cache.bytes <= bytes / 4, `${cache.bytes} bytes`);
         assert.deepEqual([cache.health, problems.errors, problems.defects], ['ok', 0, 0]);
       }
     },
-    { cache: (bytes) => bytes / 8 },
+    { cache: (bytes) => bytes / 4 },
   );
 });
 
