@@ -79,7 +79,7 @@ async function ioUring(): Promise<Finding> {
     const { beginIoUring } = await import('../sys/uring-calls.ts');
     const why = beginIoUring(1);
     if (why === undefined) return { subject, verdict: 'ok', found: 'can be used' };
-    const remedy = 'calls that may wait take about twice the processor without it';
+    const remedy = 'works without, with more of the processor for each file that comes from a slow store';
     return { subject, verdict: 'note', found: why, remedy };
   } catch {
     return { subject, verdict: 'note', found: 'not looked for: koffi cannot be loaded' };
