@@ -128,6 +128,11 @@ export const errorTable = {
     exit: Exit.system,
     remedy: 'see ml-overlay status MOUNTPOINT for the cache and its size',
   },
+  MLO_PLAN: {
+    meaning: 'A plan of what a job will read cannot be taken.',
+    exit: Exit.usage,
+    remedy: 'see docs/PLAN.md',
+  },
   MLO_FULL: {
     meaning: 'The cache takes no more, so that a warm-up could not be ended.',
     exit: Exit.usage,

@@ -59,6 +59,8 @@ export interface CachedContent {
   readonly stale: boolean;
   /** What is fetched and kept as one, in bytes. */
   readonly chunkBytes: number;
+  /** Of a range, the bytes that are not present. */
+  missingBytes(offset: number, length: number): number;
   /**
    * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
    * returns the count (short only at the end). -EAGAIN: use `read`.
@@ -158,6 +160,10 @@ export interface Cache {
   sizeBytes(): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
+  /** So much of what is free is for what is brought ahead: misses of readers leave it. Replaces what was claimed before. */
+  claim(bytes: number): void;
+  /** Drops a file that nobody reads; resolves when its space is free: so many bytes. 0: it is in use, or not there. */
+  give(file: string): Promise<number>;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */
   resize(tier: string, sizeBytes: number): Promise<void>;
   /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */

@@ -191,6 +191,15 @@ export class TieredCache implements Cache {
     for (const { cache } of this.#tiers) cache.drop(file);
   }
 
+  claim(bytes: number): void {
+    for (const { cache } of this.#tiers) cache.claim(bytes);
+  }
+
+  async give(file: string): Promise<number> {
+    const given = await Promise.all(this.#tiers.map(({ cache }) => cache.give(file)));
+    return given.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
   async resize(path: string, sizeBytes: number): Promise<void> {
     await this.#tiers.find(({ cache }) => cache.tier.name === path)?.cache.resize(path, sizeBytes);
   }

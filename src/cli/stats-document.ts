@@ -2,7 +2,7 @@
 import { NO_STALL } from '../access/snapshot.ts';
 import { OPCODE_COUNT, Opcode, opcodeName } from '../fuse/abi.ts';
 import type { LatencyTable } from '../telemetry/latency.ts';
-import type { PrefetchStats } from '../telemetry/stats.ts';
+import type { PlanStats, PrefetchStats } from '../telemetry/stats.ts';
 import {
   type CacheStats,
   connectionTotals,
@@ -36,10 +36,12 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     metadata: assembly.overlay.metadata() ?? null,
     store: assembly.store.counts(),
     prefetch: prefetchStats(assembly),
+    plans: planStats(assembly),
     warmups: assembly.overlay.warmups.totals(),
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),
     dataSets: mostOf(seen?.dataSets ?? [], ({ opens, reads }) => opens + reads),
+    streams: seen?.streams ?? [],
     trace: seen?.trace ?? null,
     opens: {
       count: n('opens'),
@@ -138,20 +140,18 @@ function daemonNow(): StatsDocument['daemon'] {
   };
 }
 
+function planStats({ overlay }: Assembly): PlanStats[] {
+  const plans = overlay.prefetch?.plans.snapshot().plans ?? [];
+  return plans.map(({ trouble: _, ...plan }) => plan);
+}
+
 const ORDERS_SHOWN = 16;
 
 function prefetchStats({ overlay }: Assembly): PrefetchStats {
   const prefetch = overlay.prefetch?.snapshot();
-  const ahead = overlay.prefetched();
   const byOrder: PrefetchStats['byOrder'] = {};
-  if (ahead.bytes > 0) byOrder.readahead = { ...ahead, wastedBytes: 0 };
   for (const [name, { broughtBytes: bytes, usedBytes, wastedBytes }] of prefetch?.totals ?? []) {
-    const other = byOrder[name] ?? { bytes: 0, usedBytes: 0, wastedBytes: 0 };
-    byOrder[name] = {
-      bytes: bytes + other.bytes,
-      usedBytes: usedBytes + other.usedBytes,
-      wastedBytes: wastedBytes + other.wastedBytes,
-    };
+    byOrder[name] = { bytes, usedBytes, wastedBytes };
   }
   const sum = { bytes: 0, usedBytes: 0, wastedBytes: 0 };
   for (const { bytes, usedBytes, wastedBytes } of Object.values(byOrder)) {
@@ -169,7 +169,13 @@ function prefetchStats({ overlay }: Assembly): PrefetchStats {
     byOrder,
     orders: (prefetch?.orders ?? []).slice(0, ORDERS_SHOWN).map(({ about, ...order }) => ({
       ...order,
-      about: Buffer.from(about, 'latin1').toString('utf8'),
+      about: utf8(about),
     })),
+    sets: (prefetch?.sets ?? []).map(({ path, ...set }) => ({ path: utf8(path), ...set })),
   };
+}
+
+/** A path as the overlay has it, for people. */
+function utf8(path: string): string {
+  return Buffer.from(path, 'latin1').toString('utf8');
 }

@@ -9,7 +9,7 @@ import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { NodeId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
-import { evict, keepable, keyOf } from './warmup/file.ts';
+import { keepable, keyOf } from './warmup/file.ts';
 import { Held } from './warmup/held.ts';
 
 const DT_DIR = 4;
@@ -42,15 +42,19 @@ export class OverlayPrefetchHost implements PrefetchHost {
     return this.#cache.freeBytes();
   }
 
+  claim(bytes: number): void {
+    this.#cache.claim(bytes);
+  }
+
   keeps(fileKey: string): boolean {
     return this.#cache.keeps(fileKey);
   }
 
-  drop(fileKey: string): boolean {
+  async drop(fileKey: string): Promise<number> {
     const inode = this.#core.inodes.awakeOf(fileKey);
-    if (inode !== undefined) return evict(this.#core, this.#cache, inode);
-    this.#cache.drop(fileKey);
-    return true;
+    if (inode !== undefined && inode.opens > 0) return 0;
+    if (inode !== undefined) this.#core.dropContent(inode); // what the kernel still has registered, too
+    return this.#cache.give(fileKey);
   }
 
   use(): StoreUse {
@@ -184,8 +188,11 @@ class HeldInode implements HeldFile {
     return this.#inode.opens;
   }
 
-  get missingBytes(): number {
-    return this.size - this.#cache.presentBytes(keyOf(this.#inode));
+  missingBytes(offset: number, length: number): number {
+    const { content } = this.#inode;
+    const ofFile = this.size - this.#cache.presentBytes(keyOf(this.#inode));
+    if (ofFile === 0 || content === undefined || content.stale) return Math.min(length, ofFile);
+    return content.missingBytes(offset, length);
   }
 
   async fill(offset: number, length: number): Promise<Outcome<number>> {

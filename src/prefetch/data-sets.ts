@@ -22,6 +22,16 @@ const LATELY_MS = 10_000;
 const SETS_MOST = 4;
 const WATCHED_MOST = 1024;
 
+/** A data set of which what is missing is brought. */
+export interface SetSnapshot {
+  path: string;
+  /** Found below it so far; `listed`: that is all. */
+  files: number;
+  listed: boolean;
+  /** It is read in the order of the pass before. */
+  repeats: boolean;
+}
+
 export interface DataSetsParts extends SetParts {
   orders: Scheduler;
   bulk: BulkMode;
@@ -66,14 +76,14 @@ export class PrefetchedSets {
     if (++watched.misses < MISSES_LEAST || watched.asking) return;
     watched.misses = 0;
     if (watched.pass === undefined) void this.#begin(watched, set, thread);
-    else if (watched.pass.done) this.#renew(watched, set);
   }
 
-  snapshot(): { path: string; order: string; files: number; listed: boolean }[] {
-    const shown = [];
+  snapshot(): SetSnapshot[] {
+    const shown: SetSnapshot[] = [];
     for (const { pass } of this.#sets.values()) {
-      if (pass !== undefined)
-        shown.push({ path: pass.about, order: pass.name, files: pass.files, listed: pass.listed });
+      if (pass === undefined) continue;
+      const { about: path, files, listed, repeats } = pass;
+      shown.push({ path, files, listed, repeats });
     }
     return shown;
   }
@@ -108,13 +118,9 @@ export class PrefetchedSets {
     }
     this.#endOverlapping(set.path);
     this.#endOldest();
-    this.#renew(watched, set);
-  }
-
-  #renew(watched: Watched, { path, pass }: ReadSet): void {
-    this.#end(watched);
-    watched.pass = new SetPass(path, pass, this.#parts);
+    watched.pass = new SetPass(set.path, set.pass, this.#parts);
     this.#parts.orders.add(watched.pass);
+    this.#parts.orders.add(watched.pass.repeat);
   }
 
   /** What is known of what belongs together changes while a job goes on: a set may become a part of a larger one. */
@@ -136,6 +142,7 @@ export class PrefetchedSets {
     watched.pass = undefined;
     pass.stop();
     this.#parts.orders.remove(pass);
+    this.#parts.orders.remove(pass.repeat);
   }
 }
 

@@ -7,8 +7,8 @@ export interface HeldFile {
   readonly fileKey: string;
   /** Bytes. */
   readonly size: number;
-  /** Of the whole file, what is not in the cache, in bytes. */
-  readonly missingBytes: number;
+  /** Of a range, what is not in the cache, in bytes; more than there is, where only the sum of the file is known. */
+  missingBytes(offset: number, length: number): number;
   /** Open handles: somebody reads it at this moment, most likely. */
   readonly opens: number;
   /**
@@ -41,9 +41,11 @@ export interface PrefetchHost {
   /** Of the cache, in bytes. */
   capacityBytes(): number;
   freeBytes(): number;
+  /** So much of what is free is for what is brought: misses of readers leave it. */
+  claim(bytes: number): void;
   /** Whether anything of a file, as it was brought, is still in the cache. */
   keeps(fileKey: string): boolean;
-  /** Takes a file out of the cache; false: somebody has it open. */
-  drop(fileKey: string): boolean;
+  /** Takes a file that nobody reads out of the cache; the bytes that are free then. 0: it is in use. */
+  drop(fileKey: string): Promise<number>;
   use(): StoreUse;
 }

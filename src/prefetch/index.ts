@@ -1,8 +1,10 @@
 /** What brings data before it is read: what a mount has of it. */
-import { type BulkMode, PrefetchedSets, type ReadSet } from './data-sets.ts';
+import { type BulkMode, PrefetchedSets, type ReadSet, type SetSnapshot } from './data-sets.ts';
 import type { PrefetchHost } from './host.ts';
 import type { StoreLimit } from './limit.ts';
 import type { ReadFile } from './order.ts';
+import { InFileOrders } from './orders/in-file.ts';
+import { Plans, type PlansOptions } from './plans/plans.ts';
 import { Scheduler, type PrefetchSnapshot as SchedulerSnapshot } from './scheduler.ts';
 import { Spent } from './spent.ts';
 
@@ -11,28 +13,38 @@ export interface PrefetchOptions {
   requestsMost: number;
   bytesMost: number;
   bulk: BulkMode;
+  /** What may be ahead of one reader inside a large file, in bytes; 0: nothing is. */
+  aheadBytes: number;
   limit?: StoreLimit | undefined;
   jobWidth: (thread: number) => Promise<number>;
+  plans: PlansOptions;
 }
 
 export interface PrefetchSnapshot extends SchedulerSnapshot {
-  sets: ReturnType<PrefetchedSets['snapshot']>;
+  sets: SetSnapshot[];
 }
 
 /** Told of what is opened and read, in the turn of the operation. */
 export class Prefetch {
   readonly scheduler: Scheduler;
+  /** What it makes of how large files are read; undefined: nothing. */
+  readonly inFile: InFileOrders | undefined;
+  /** What jobs have announced. */
+  readonly plans: Plans;
   readonly #sets: PrefetchedSets;
 
-  constructor({ host, requestsMost, bytesMost, limit, bulk, jobWidth }: PrefetchOptions) {
+  constructor({ host, requestsMost, bytesMost, limit, bulk, aheadBytes, jobWidth, plans }: PrefetchOptions) {
     const spent = new Spent();
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
+    this.inFile = aheadBytes > 0 ? new InFileOrders(this.scheduler, aheadBytes) : undefined;
     this.#sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth });
+    this.plans = new Plans({ orders: this.scheduler, spent, host }, plans);
   }
 
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
+    this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
 
@@ -47,6 +59,7 @@ export class Prefetch {
     nowMs: number,
   ): void {
     this.scheduler.read(file, offset, count);
+    this.plans.read(file, offset, count);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
@@ -55,6 +68,7 @@ export class Prefetch {
   }
 
   async stop(): Promise<void> {
+    this.plans.stop();
     this.#sets.stop();
     await this.scheduler.stop();
   }

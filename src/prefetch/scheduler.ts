@@ -190,7 +190,7 @@ export class Scheduler implements Orders {
       const taken = this.#take();
       if (taken === undefined) return;
       this.#underWay++;
-      this.#underWayBytes += GUESS_BYTES;
+      this.#takes(GUESS_BYTES);
       this.#tend ??= setInterval(() => this.#lookAfter(), TEND_MS).unref();
       void this.#bring(taken.lane, taken.wanted);
     }
@@ -199,10 +199,10 @@ export class Scheduler implements Orders {
   #mayBegin(): boolean {
     const nowMs = this.#host.nowMs();
     if (this.#underWay === 0) this.#answeredMs = nowMs;
-    if (this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
-    this.#state = 'ok';
-    if (this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS) this.#state = 'hung';
-    else if (nowMs < this.#restUntilMs) {
+    const hangs = this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS;
+    this.#state = hangs ? 'hung' : 'ok';
+    if (hangs || this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
+    if (nowMs < this.#restUntilMs) {
       this.#state = 'failing';
       this.#afterMs(this.#restUntilMs - nowMs);
     } else {
@@ -255,7 +255,7 @@ export class Scheduler implements Orders {
       outcome = await this.#brought(lane, wanted);
     } finally {
       this.#underWay--;
-      this.#underWayBytes -= GUESS_BYTES;
+      this.#takes(-GUESS_BYTES);
       this.#answered(outcome, begunMs);
       lane.order.settled(wanted, outcome);
       if (this.#underWay === 0) this.#idle?.();
@@ -269,29 +269,36 @@ export class Scheduler implements Orders {
     const held = found as HeldFile;
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
-      const missing = Math.min(length, held.missingBytes);
-      if (missing <= 0 || (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size)) return 0;
+      const missing = held.missingBytes(wanted.offset, length);
+      this.#spent.remove(held.fileKey); // somebody will read it
+      if (missing <= 0) return 0;
+      if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       if (this.#stopped) return -Errno.ECANCELED;
-      this.#makeRoom(missing);
       const more = Math.max(0, missing - GUESS_BYTES);
-      this.#underWayBytes += more;
+      this.#takes(more);
+      await this.#makeRoom();
       this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
       const came = await held.fill(wanted.offset, length).finally(() => {
-        this.#underWayBytes -= more;
+        this.#takes(-more);
       });
       const lost = missing - Math.max(0, came);
-      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, lost);
+      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, wanted.offset + length, lost);
       return came;
     } finally {
       held.release();
     }
   }
 
-  /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
-  #makeRoom(bytes: number): void {
-    const needed = bytes + this.#underWayBytes;
-    while (this.#host.freeBytes() < needed) {
-      if (!this.#spent.free((fileKey) => this.#host.drop(fileKey))) return;
+  /** So many bytes more are under way: readers' misses leave them room. */
+  #takes(bytes: number): void {
+    this.#underWayBytes += bytes;
+    this.#host.claim(this.#underWayBytes);
+  }
+
+  /** Frees space for what is under way. What more it takes is for the cache's policy to say. */
+  async #makeRoom(): Promise<void> {
+    while (this.#host.freeBytes() < this.#underWayBytes) {
+      if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
     }
   }
 

@@ -5,7 +5,8 @@
  *   bulk    the cache has room for all that is missing
  *   unseen  it has not: what was read in this pass goes (spent.ts) for what was not
  *
- * Both are the same walk over the catalogue; the room decides how far it gets. Guards: it stays ahead of the job by no more
+ * Both are the same walk over the catalogue; the room decides how far it gets. Where the pass repeats the one before, what comes
+ * next is known, and that goes first (`repeat`). Guards: it stays ahead of the job by no more
  * than a multiple of what the job has read, so that a job that stops after a few files has not cost the whole set; it ends
  * with the job; and a set some of whose files are read over and over is no set that is read in passes.
  */
@@ -13,6 +14,7 @@ import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import { Catalogue, Noted } from './catalogue.ts';
 import type { Names, PrefetchHost } from './host.ts';
 import type { Order, Orders, ReadFile, Wanted } from './order.ts';
+import { Repetition } from './repetition.ts';
 import type { Spent, SpentOwner } from './spent.ts';
 
 /** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
@@ -23,7 +25,11 @@ const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
 const REREADS_MOST = 0.2;
 const REREADS_LEAST = 32;
+/** In a row. */
+const REFUSALS_MOST = 32;
 const LISTINGS_AT_ONCE = 8;
+/** Files that were read and are not in the catalogue, after which everything is listed again. */
+const UNLISTED_MOST = 8;
 /** Files that are open at a time, at most, as far as it matters. */
 const RECENT = 64;
 /** Opens at the beginning of a pass that are counted to the one before. */
@@ -42,6 +48,10 @@ interface Read {
 }
 
 export class SetPass implements Order, SpentOwner {
+  /** What is known of the order. */
+  readonly repeat: Order;
+  readonly #repetition = new Repetition();
+  #repeatCursor = 0;
   name: 'bulk' | 'unseen' = 'bulk';
   readonly about: string;
   readonly #parts: SetParts;
@@ -51,6 +61,7 @@ export class SetPass implements Order, SpentOwner {
   /** Directories to be listed, and those being listed. */
   readonly #toList: string[];
   #listing = 0;
+  #unlisted = 0;
   /** Files of the set that were opened: for the mean size. */
   #sized = 0;
   #sizedBytes = 0;
@@ -68,6 +79,7 @@ export class SetPass implements Order, SpentOwner {
   #openedMs: number;
   /** The cache took no more when so much room was left. */
   #refusedAtRoom = -1;
+  #refusals = 0;
   #waits = false;
   #stopped = false;
 
@@ -77,6 +89,12 @@ export class SetPass implements Order, SpentOwner {
     this.#pass = pass;
     this.#openedMs = parts.host.nowMs();
     this.#toList = [path];
+    this.repeat = {
+      name: 'repeat',
+      about: path,
+      next: () => this.#nextRepeated(),
+      settled: (wanted, outcome) => this.settled(wanted, outcome),
+    };
     this.#list();
   }
 
@@ -99,6 +117,11 @@ export class SetPass implements Order, SpentOwner {
   missed(file: ReadFile): void {
     const item = this.#catalogue.find(file.path());
     if (item >= 0) this.#uncached(item);
+    else if (this.listed && ++this.#unlisted >= UNLISTED_MOST) {
+      this.#unlisted = 0;
+      this.#toList.push(this.about); // there are files that were not there
+      this.#list();
+    }
   }
 
   #see(item: number, fileKey: string, size: number): void {
@@ -109,6 +132,7 @@ export class SetPass implements Order, SpentOwner {
       return;
     }
     catalogue.see(item, this.#pass);
+    this.#repetition.read(item);
     this.#readBytes += size;
     this.#recent.push({ fileKey, item, size });
     if (this.#recent.length > RECENT) this.#rest(this.#recent.shift()!);
@@ -137,6 +161,8 @@ export class SetPass implements Order, SpentOwner {
   #begin(pass: number): void {
     this.#pass = pass;
     this.#cursor = 0;
+    this.#repeatCursor = 0;
+    this.#repetition.begin(this.#catalogue.size);
     this.#opens = 0;
     this.#rereads = 0;
     this.#readBytes = 0;
@@ -144,7 +170,10 @@ export class SetPass implements Order, SpentOwner {
     this.#catalogue.clearAll(Noted.GIVEN);
     this.#parts.spent.removeAll(this);
     this.#recent.length = 0;
-    for (const item of this.#late) this.#catalogue.see(item, pass);
+    for (const item of this.#late) {
+      this.#catalogue.see(item, pass);
+      this.#repetition.read(item);
+    }
     this.#late = [];
     this.#judge();
   }
@@ -157,17 +186,36 @@ export class SetPass implements Order, SpentOwner {
 
   next(): Wanted | undefined {
     this.#waits = true;
-    if (!this.#mayGoOn()) return undefined;
-    const catalogue = this.#catalogue;
-    for (; this.#cursor < catalogue.size; this.#cursor++) {
-      const item = this.#cursor;
-      if (catalogue.seenIn(item) === (this.#pass & 0xffff) || catalogue.has(item, Noted.GIVEN | Noted.CACHED)) continue;
-      this.#cursor++;
-      this.#waits = false;
-      catalogue.note(item, Noted.GIVEN);
-      return { file: catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
+    // What comes later must not take the room of what comes next.
+    if (!this.#mayGoOn() || (this.name === 'unseen' && this.#repetition.repeats)) return undefined;
+    while (this.#cursor < this.#catalogue.size) {
+      const wanted = this.#give(this.#cursor++);
+      if (wanted !== undefined) return wanted;
     }
     return undefined;
+  }
+
+  #nextRepeated(): Wanted | undefined {
+    this.#waits = true;
+    if (!this.#repetition.repeats || !this.#mayGoOn()) return undefined;
+    this.#repeatCursor = Math.max(this.#repeatCursor, this.#repetition.at);
+    for (;;) {
+      const item = this.#repetition.itemAt(this.#repeatCursor);
+      if (item === undefined) return undefined;
+      this.#repeatCursor++;
+      const wanted = this.#give(item);
+      if (wanted !== undefined) return wanted;
+    }
+  }
+
+  /** The item, unless it was read in this pass, is there, or was given before. */
+  #give(item: number): Wanted | undefined {
+    const catalogue = this.#catalogue;
+    if (catalogue.seenIn(item) === (this.#pass & 0xffff)) return undefined;
+    if (catalogue.has(item, Noted.GIVEN | Noted.CACHED)) return undefined;
+    this.#waits = false;
+    catalogue.note(item, Noted.GIVEN);
+    return { file: catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
   }
 
   settled({ file }: Wanted, outcome: Outcome<number>): void {
@@ -175,19 +223,28 @@ export class SetPass implements Order, SpentOwner {
     if (item < 0) return;
     if (!failed(outcome)) {
       this.#refusedAtRoom = -1;
+      this.#refusals = 0;
       this.#isCached(item);
-      if ((outcome as number) === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (outcome === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (this.#catalogue.has(item, Noted.UNREAD)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
     } else if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
-      this.#refusedAtRoom = this.#parts.orders.roomBytes;
+      this.#refused();
       this.#again(item);
     } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) this.#again(item);
+  }
+
+  /** A reader's miss may have taken the room. Where there is more, it is tried again; but not for ever. */
+  #refused(): void {
+    const { roomBytes } = this.#parts.orders;
+    if (roomBytes < 2 * this.#meanBytes || ++this.#refusals >= REFUSALS_MOST) this.#refusedAtRoom = roomBytes;
   }
 
   #again(item: number): void {
     this.#catalogue.clear(item, Noted.GIVEN);
     this.#cursor = Math.min(this.#cursor, item);
+    this.#repeatCursor = 0; // from where the job is
   }
 
   #mayGoOn(): boolean {
@@ -209,11 +266,6 @@ export class SetPass implements Order, SpentOwner {
     this.#parts.orders.remove(this);
     this.name = name;
     this.#parts.orders.add(this);
-  }
-
-  /** All of it was handed out in this pass, or is there. */
-  get done(): boolean {
-    return this.listed && this.#cursor >= this.#catalogue.size;
   }
 
   #goOn(): void {
@@ -239,6 +291,10 @@ export class SetPass implements Order, SpentOwner {
 
   get listed(): boolean {
     return this.#listing === 0 && (this.#toList.length === 0 || this.#catalogue.full);
+  }
+
+  get repeats(): boolean {
+    return this.#repetition.repeats;
   }
 
   get files(): number {

@@ -137,6 +137,26 @@ export interface PrefetchStats {
   byOrder: Record<string, { bytes: number; usedBytes: number; wastedBytes: number }>;
   /** What is brought now. `about`: the data set's or file's path. */
   orders: { name: string; about: string; bytes: number; usedBytes: number; wastedBytes: number; believed: boolean }[];
+  /** Data sets of which what is missing is brought: files found below, whether that is all, and whether the order repeats. */
+  sets: { path: string; files: number; listed: boolean; repeats: boolean }[];
+}
+
+/** What a job said it will read; see docs/PLAN.md. */
+export interface PlanStats {
+  name: string;
+  items: number;
+  pending: number;
+  given: number;
+  used: number;
+  late: number;
+  passed: number;
+  missing: number;
+  failed: number;
+  malformed: number;
+  broughtBytes: number;
+  usedBytes: number;
+  bytes: number;
+  idleSeconds: number;
 }
 
 export interface StatsDocument {
@@ -152,11 +172,13 @@ export interface StatsDocument {
   metadata: MetadataStats | null;
   store: StoreStats;
   prefetch: PrefetchStats;
+  plans: PlanStats[];
   /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */
   warmups: { running: number; jobs: number; files: number; bytes: number; errors: number };
   stall: AccessSnapshot['stall'];
   processes: AccessSnapshot['processes'];
   dataSets: AccessSnapshot['dataSets'];
+  streams: AccessSnapshot['streams'];
   trace: AccessSnapshot['trace'];
   opens: {
     count: number;

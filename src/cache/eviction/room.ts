@@ -2,8 +2,10 @@
  * Room in the tier: who is let in, who goes for it, and what was refused. The policy decides; here is what it cannot know:
  * pins and rules, objects in use, and that the space of a removed object is free only when its file is gone.
  */
+
 import { hashOf } from '../../packed/hash.ts';
 import type { ContentKey, ContentReader } from '../cache.ts';
+import { chunkBytesOf } from '../chunk-size.ts';
 import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
@@ -23,7 +25,7 @@ export interface RoomParts {
   rules: Rules;
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
-  chunkBytes: number;
+  chunkBytes: number | undefined;
   /** Objects of earlier runs that are only rows, and how some of them become candidates. */
   rowsLeft: () => number;
   bring: (most: number) => void;
@@ -50,6 +52,8 @@ export class Room {
   evictions = 0;
   evictedBytes = 0;
   pinnedBytes = 0;
+  /** Of what is free, what is for items that are brought ahead of their readers. */
+  claimedBytes = 0;
   /** Known to the policy and not asked for. */
   #unclaimed = 0;
   #turn: Promise<unknown> = Promise.resolve();
@@ -76,8 +80,8 @@ export class Room {
     item.ahead = reader?.ahead === true;
     const nowMs = performance.now();
     if (!item.pinned && !item.ahead) policy.accessed(item, nowMs);
-    const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
-    if (this.#roomFor(wanted)) return item;
+    const wanted = key.size <= wholeBytes ? key.size : chunkBytesOf(key.size, chunkBytes);
+    if (this.#roomFor(wanted, item)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;
     else this.refused.noRoom++;
@@ -85,9 +89,9 @@ export class Room {
   }
 
   /** So much is free, or something is there that a faster tier has as well. */
-  #roomFor(bytes: number): boolean {
+  #roomFor(bytes: number, item: ObjectItem): boolean {
     const { tier, spare } = this.#parts;
-    return tier.room(bytes) || (this.#fits(bytes) && spare?.() !== undefined);
+    return tier.room(item.ahead ? bytes : bytes + this.claimedBytes) || (this.#fits(bytes) && spare?.() !== undefined);
   }
 
   /**
@@ -101,7 +105,7 @@ export class Room {
     item.extension = extension;
     const nowMs = performance.now();
     if (opened) policy.accessed(item, nowMs);
-    if (this.#roomFor(size)) return item;
+    if (this.#roomFor(size, item)) return item;
     if (!this.#fits(size)) return undefined;
     if (!opened) policy.accessed(item, nowMs);
     return this.#admits(item, nowMs) ? item : undefined;
@@ -202,7 +206,7 @@ export class Room {
     const least = object.key.size <= wholeBytes ? count : 1;
     for (let taken = count; taken >= least; taken >>= 1) {
       const bytes = object.end(firstChunk + taken - 1) - object.start(firstChunk);
-      if (this.#roomFor(bytes) || this.#victimFor(object, bytes) !== undefined) return taken;
+      if (this.#roomFor(bytes, object.item) || this.#victimFor(object, bytes) !== undefined) return taken;
     }
     return 0;
   }
