@@ -71,7 +71,7 @@ export class Access implements AccessObserver, RequestObserver {
 
   reading(handle: AccessedHandle, thread: number, offset: number, size: number, begunMs: number): void {
     this.stall.reading(handle, thread, offset, size, begunMs);
-    this.streams.reading(handle, thread, offset, size, begunMs);
+    if (!this.#passersBy?.has(thread, begunMs)) this.streams.reading(handle, thread, offset, size, begunMs);
   }
 
   read(handle: AccessedHandle, thread: number, offset: number, count: number, from: From, begunMs: number): void {
