@@ -18,6 +18,7 @@ import type { AttributesReply, Caller, Entry, Kernel, NodeId } from './filesyste
 import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts';
 import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
+import type { KernelReadahead } from './kernel-readahead.ts';
 import { Metadata } from './metadata.ts';
 import { PagePusher } from './push.ts';
 import { Sampling } from './sampling.ts';
@@ -159,6 +160,8 @@ export class Core {
   readonly sentBack = new SentBack();
   readonly demand = new Demand();
   kernel: Kernel = NO_KERNEL;
+  /** Undefined: the kernel's read-ahead stays as it is. */
+  kernelReadahead: KernelReadahead | undefined;
   readonly pusher: PagePusher | undefined;
   /** Undefined: every look-up asks the store, which answers at once. */
   readonly metadata: Metadata | undefined;
