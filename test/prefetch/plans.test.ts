@@ -132,6 +132,19 @@ test('runs no further ahead than there is room, and goes on when something was u
   plans.stop();
 });
 
+test('what the cache refused is given again when there is more room', () => {
+  const { asked, plans, announce, of } = setUp();
+  announce(lines(names(3)));
+  asked.roomBytes = 5000;
+  asked.outcome = ({ file }) => (file === 'train/1.jpg' && asked.roomBytes === 5000 ? -Errno.ENOSPC : 1000);
+  assert.deepEqual(asked.bring(), names(2));
+  assert.deepEqual(asked.bring(), [], 'no more room than when it was refused');
+  asked.roomBytes = 7000;
+  assert.deepEqual(asked.bring(), names(2, 1));
+  assert.equal(of('plan-1').failed, 0);
+  plans.stop();
+});
+
 test('one that nobody reads brings little, however much there is room; one that is read gets credit', () => {
   const { asked, plans, announce, open } = setUp();
   announce(lines(names(50_000)));

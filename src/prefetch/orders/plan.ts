@@ -2,7 +2,7 @@
  * What a job has announced, as an order: no further ahead of the job than the cache has room for, so that nothing goes out of
  * it again before it is read.
  */
-import type { Outcome } from '../../sys/errno.ts';
+import { Errno, type Outcome } from '../../sys/errno.ts';
 import type { Order, Orders, Wanted } from '../order.ts';
 import type { Plan } from '../plans/plan.ts';
 
@@ -10,6 +10,8 @@ export class PlanOrder implements Order {
   readonly name = 'plan';
   readonly plan: Plan;
   readonly #orders: Orders;
+  /** How much room there was when the cache took no more all the same; -1: it took the last. */
+  #refusedAtBytes = -1;
 
   constructor(plan: Plan, orders: Orders) {
     this.plan = plan;
@@ -27,10 +29,13 @@ export class PlanOrder implements Order {
   /** Those under way have not taken their room yet. */
   get #roomForOne(): boolean {
     const { underWay, meanBytes } = this.plan;
-    return this.#orders.roomBytes > (underWay + 1) * meanBytes;
+    const { roomBytes } = this.#orders;
+    return roomBytes > (underWay + 1) * meanBytes && roomBytes > this.#refusedAtBytes + meanBytes;
   }
 
   settled(wanted: Wanted, outcome: Outcome<number>): void {
+    if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) this.#refusedAtBytes = this.#orders.roomBytes;
+    else if (outcome > 0) this.#refusedAtBytes = -1;
     this.plan.settled(wanted, outcome);
   }
 }

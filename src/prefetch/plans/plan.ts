@@ -53,8 +53,8 @@ export interface PlanCounts {
   usedBytes: number;
 }
 
-/** Given up, or its reader was quicker. */
-const NO_FAILURE: ReadonlySet<number> = new Set([-Errno.ECANCELED, -Errno.EBUSY]);
+/** To be given again: the scheduler gave it up, or the cache had no room after all. */
+const AGAIN: ReadonlySet<number> = new Set([Errno.ECANCELED, Errno.ENOSPC, Errno.EDQUOT].map((errno) => -errno));
 
 /** An item in the hands of the scheduler. */
 interface Given extends Wanted {
@@ -187,13 +187,13 @@ export class Plan implements SpentOwner {
     const items = this.#items;
     this.#underWay--;
     if (MISSING.has(outcome)) counts.missing++;
-    else if (failed(outcome) && !NO_FAILURE.has(outcome)) counts.failed++;
+    else if (failed(outcome) && !AGAIN.has(outcome) && outcome !== -Errno.EBUSY) counts.failed++;
     else if (outcome > 0) {
       counts.broughtBytes += outcome;
       this.#brought++;
     }
     if (item < items.first || items.state(item) !== State.GIVEN) return; // its reader was quicker
-    if (outcome === -Errno.ECANCELED) {
+    if (AGAIN.has(outcome)) {
       items.setState(item, State.PENDING);
       counts.given--;
       this.#front = Math.min(this.#front, item);
