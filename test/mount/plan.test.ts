@@ -24,7 +24,18 @@ function data(): string {
 async function planned(options: string, body: (mount: Mounted) => Promise<void>): Promise<void> {
   const cache = ['--cache', `${temporaryDirectory('cache')}:1G`, '-o', `store-speed=pooled,${options}`];
   const mount = await mountOverlay({ source: data(), options: cache });
-  await withWatchdog(mount, SECONDS, () => body(mount)).finally(() => mount.unmount());
+  await withWatchdog(mount, SECONDS, async () => {
+    await answers(mount);
+    await body(mount);
+  }).finally(() => mount.unmount());
+}
+
+/** A mount whose command stays in front is there before its daemon can be asked. */
+async function answers(mount: Mounted): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await mount.command(['status', mount.mountpoint], 60)).status === 0) return;
+    await sleep(100);
+  }
 }
 
 const plan = (mount: Mounted, ...words: string[]): Promise<Finished> =>
