@@ -103,7 +103,7 @@ export class Scheduler implements Orders {
   }
 
   get roomBytes(): number {
-    return this.#host.freeBytes() + this.#spent.bytes;
+    return this.#host.freeBytes() + this.#spent.bytes - this.#underWayBytes;
   }
 
   add(order: Order): void {
