@@ -237,7 +237,7 @@ export const settingsSchema = z.strictObject({
     value: 'owner|all|off',
     fallback: 'owner',
     about:
-      'Virtual files in `.mlo/` under the mountpoint (`stats`, `config`), not listed and never in the source: readable by ' +
+      'Virtual files in `.mlo/` under the mountpoint (`stats`, `config`, `plan`), not listed and never in the source: readable by ' +
       'the user who mounted (`owner`) or by all who may enter the mount (they then see what others read), or not there ' +
       '(`off`; also with `transport=libfuse`). They hide a `.mlo` of the source.',
   }),
