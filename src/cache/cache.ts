@@ -57,6 +57,8 @@ export interface CachedContent {
   readonly stale: boolean;
   /** What is fetched and kept as one, in bytes. */
   readonly chunkBytes: number;
+  /** Of a range, the bytes that are not present. */
+  missingBytes(offset: number, length: number): number;
   /**
    * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
    * returns the count (short only at the end). -EAGAIN: use `read`.

@@ -5,12 +5,14 @@
  * INVARIANT: what is in use counts until it is free. The file of an object that is dropped loses its name at once, and its
  * space when the last holder goes.
  */
+
 import type { CachePolicyName } from '../config/cache-policies.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
+import { chunkBytesOf } from './chunk-size.ts';
 import { policies } from './eviction/policies.ts';
 import { type ObjectItem, Room } from './eviction/room.ts';
 import { Rules } from './eviction/rules.ts';
@@ -37,7 +39,8 @@ export interface DiskCacheParts {
   /** Undefined: nothing is written down, and everything ends with the process. */
   openIndex: ((anew?: boolean) => IndexDatabase) | undefined;
   buffers: BufferPool;
-  chunkBytes: number;
+  /** Undefined: by the size of the file. */
+  chunkBytes: number | undefined;
   /** `mix` unless said. */
   policy?: CachePolicyName | undefined;
   /** No globs unless said. */
@@ -57,7 +60,7 @@ export class DiskCache implements Cache, ObjectHost {
   readonly buffers: BufferPool;
   readonly integrity: Integrity;
   readonly #scrubber: Scrubber;
-  readonly #chunkBytes: number;
+  readonly #chunkBytes: number | undefined;
   readonly #log: Log;
   readonly #onShutdown: () => void;
   readonly #index: ObjectIndex;
@@ -183,7 +186,7 @@ export class DiskCache implements Cache, ObjectHost {
     if (object === undefined) {
       const item = this.#room.admit(key, reader);
       if (item === undefined) return undefined;
-      object = this.begin(key, item, this.#chunkBytes);
+      object = this.begin(key, item, chunkBytesOf(key.size, this.#chunkBytes));
     } else this.#room.accessed(object, reader);
     object.references++;
     object.used();

@@ -286,7 +286,8 @@ export const settingsSchema = z.strictObject({
     fallback: '1M',
     about:
       'How far the kernel reads ahead of a sequential reader; only root can set it. Of a large file that is not in the ' +
-      'cache yet up to eight times as much is brought there ahead of its reader. `0`: nothing is.',
+      'cache yet up to eight times as much is brought there ahead of each reader, and four times that much where it would wait ' +
+      'for the source all the same. `0`: nothing is.',
   }),
   'passthrough-min': described(text(parseSize), {
     value: 'SIZE',
@@ -294,10 +295,11 @@ export const settingsSchema = z.strictObject({
     live: true,
     about: 'Files of at least this size are handed to the kernel (passthrough); smaller ones stay in the page cache.',
   }),
-  'chunk-size': described(atLeast(parseSize, 4 * KIB, 64 * MIB, 'a size from 4 KiB to 64 MiB'), {
-    value: 'SIZE',
-    fallback: '256K',
-    about: 'The unit in which large files are fetched and kept.',
+  'chunk-size': described(z.union([auto, atLeast(parseSize, 4 * KIB, 64 * MIB, 'a size from 4 KiB to 64 MiB')]), {
+    value: 'SIZE|auto',
+    fallback: 'auto',
+    about:
+      'The unit in which large files are fetched and kept. `auto`: 64 KiB; of files from 4 GiB on 128 KiB, from 8 GiB on 256 KiB.',
   }),
   scrub: described(text(parseScrub), {
     value: 'SIZE|off',

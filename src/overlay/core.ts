@@ -19,7 +19,6 @@ import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
 import { Metadata } from './metadata.ts';
 import { PagePusher } from './push.ts';
-import { ReadAhead } from './read-ahead.ts';
 import { Sampling } from './sampling.ts';
 import { SentBack } from './sent-back.ts';
 import { SourceFiles } from './source.ts';
@@ -67,8 +66,6 @@ export interface OverlayOptions {
   writeback?: boolean;
   /** Requests to the source that warming up may have under way at most; 16 unless said. */
   warmupRequests?: number;
-  /** How far ahead of a reader a large file is brought into the cache, in bytes; 8 MiB unless said. 0: not at all. */
-  readAheadBytes?: number;
   /** Inodes that are kept as objects; of more, those nobody uses are packed (inode-table.ts). 16,384 unless said. */
   awakeInodes?: number | undefined;
   /** Undefined: nothing is brought before it is read. Only with a cache and a store that may be slow. */
@@ -80,10 +77,12 @@ export interface OverlayOptions {
 }
 
 /** What is brought before somebody reads it; see prefetch/. */
-export type PrefetchWish = Pick<PrefetchOptions, 'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans'>;
+export type PrefetchWish = Pick<
+  PrefetchOptions,
+  'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans' | 'aheadBytes'
+>;
 
 const METADATA_BYTES = 64 * 2 ** 20;
-const READ_AHEAD_BYTES = 8 * 2 ** 20;
 
 /** How long what is known of a superseded generation is believed: its holders must not have the store asked all the time. */
 export const SUPERSEDED_TTL_MS = 1000;
@@ -157,8 +156,6 @@ export class Core {
   readonly demand = new Demand();
   kernel: Kernel = NO_KERNEL;
   readonly pusher: PagePusher | undefined;
-  /** Undefined: nothing is cached, or the store answers at once. */
-  readonly readAhead: ReadAhead | undefined;
   /** Undefined: every look-up asks the store, which answers at once. */
   readonly metadata: Metadata | undefined;
   readonly #shelf: Shelf | undefined;
@@ -188,8 +185,6 @@ export class Core {
     const slow = this.store.speed === 'pooled';
     this.metadata = slow && metadataBytes > 0 ? new Metadata(this, metadataBytes, this.#shelf) : undefined;
     this.pusher = (options.pushPages ?? true) ? new PagePusher(this) : undefined;
-    const readAheadBytes = slow && this.cache !== undefined ? (options.readAheadBytes ?? READ_AHEAD_BYTES) : 0;
-    this.readAhead = readAheadBytes > 0 ? new ReadAhead(this, readAheadBytes) : undefined;
   }
 
   change({ attributesTtlMs, negativeTtlMs, passthroughMinBytes }: Partial<LiveOptions>): void {

@@ -319,12 +319,6 @@ export class Overlay implements FileSystem {
     return this.#core.metadata?.snapshot();
   }
 
-  /** What was brought ahead of readers, and what of it they came to. */
-  prefetched(): { bytes: number; usedBytes: number } {
-    const { bytes = 0, usedBytes = 0 } = this.#core.readAhead ?? {};
-    return { bytes, usedBytes };
-  }
-
   /** What the kernel reads by itself, estimated. */
   hidden(): HiddenSnapshot {
     const { sampling, withoutOpen } = this.#core;

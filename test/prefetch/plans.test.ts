@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import type { Order, Orders, ReadFile, Wanted } from '../../src/prefetch/order.ts';
 import { headerLine, parseHeader } from '../../src/prefetch/plans/header.ts';
 import { type Line, readLine } from '../../src/prefetch/plans/line.ts';
-import { PLANS_MOST, Plans, type PlansOptions, type PlanSnapshot } from '../../src/prefetch/plans/plans.ts';
+import { PLANS_MOST, type PlanSnapshot, Plans, type PlansOptions } from '../../src/prefetch/plans/plans.ts';
 import { Spent } from '../../src/prefetch/spent.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
