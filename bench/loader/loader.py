@@ -9,6 +9,7 @@ With --paced it waits for a line on standard input before each epoch, so that wh
 between epochs. Each epoch is one JSON line on standard output.
 """
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -22,6 +23,16 @@ def limited(indices, options):
     rank, world = (int(part) for part in options.shard.split('/'))
     share = indices[rank::world]
     return share if options.batches is None else share[: options.batches * options.batch]
+
+
+def announced(order, data, options):
+    """The order, which a mount of ours is told of as it is taken."""
+    if not options.announce:
+        return order
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../python'))
+    import ml_overlay
+
+    return ml_overlay.announce(order, data.paths)
 
 
 class Images:
@@ -91,8 +102,8 @@ def torch_batches(data, options):
     generator = torch.Generator()
     generator.manual_seed(options.seed)
     order = {'shuffle': True}
-    if options.batches is not None or options.shard != '0/1':
-        order = {'sampler': TorchShare(data, generator, options)}
+    if options.announce or options.batches is not None or options.shard != '0/1':
+        order = {'sampler': announced(TorchShare(data, generator, options), data, options)}
     loader = torch.utils.data.DataLoader(
         data,
         batch_size=options.batch,
@@ -114,13 +125,14 @@ def own_batches(data, options):
         indices = list(range(len(data)))
         order.shuffle(indices)
         indices = limited(indices, options)
-        batches = [indices[at : at + options.batch] for at in range(0, len(indices), options.batch)]
+        ordered = iter(announced(indices, data, options))
+        batches = -(-len(indices) // options.batch)
         workers = [start_worker(data) for _ in range(options.workers)]
         sent = 0
         try:
-            for received in range(len(batches)):
-                while sent < len(batches) and sent < received + options.workers * options.prefetch:
-                    workers[sent % len(workers)][1].send(batches[sent])
+            for received in range(batches):
+                while sent < batches and sent < received + options.workers * options.prefetch:
+                    workers[sent % len(workers)][1].send(list(itertools.islice(ordered, options.batch)))
                     sent += 1
                 yield workers[received % len(workers)][1].recv()
         finally:
@@ -190,6 +202,7 @@ def main():
     parser.add_argument('--own', action='store_true', help='the reader of ours even where there is PyTorch')
     parser.add_argument('--batches', type=int, help='only so many of each epoch')
     parser.add_argument('--shard', default='0/1', metavar='RANK/WORLD', help='a share of each epoch, as on a cluster')
+    parser.add_argument('--announce', action='store_true', help='tell the mount what will be read (python/ml_overlay)')
     parser.add_argument('--paced', action='store_true')
     options = parser.parse_args()
 

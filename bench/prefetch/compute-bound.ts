@@ -1,6 +1,7 @@
 /** A training job whose steps take 1.2 times as long as the bytes of the epoch need on the link: how busy it is. */
 import type { Epoch } from '../support/loader.ts';
 import { type Figure, type Measure, WORKERS } from './measure.ts';
+import type { Seen } from './site.ts';
 
 const COMPUTE = 1.2;
 
@@ -20,17 +21,22 @@ export const computeBound: Measure = {
     const bare = await site.through('compute bound', 'bare', {}, (path) =>
       site.epoch(path('files'), round, { batches, stepMs }),
     );
-    const on = await site.through('compute bound', 'on', {}, async (path): Promise<Epoch[]> => {
-      const loader = await near.loader(path('files'), { epochs: 2, workers: WORKERS, seed: round, stepMs });
-      const epochs = [await loader.epoch(), await loader.epoch()];
-      await loader.end();
-      return epochs;
-    });
+    const twoEpochs = (announce: boolean): Promise<Seen<Epoch[]>> =>
+      site.through('compute bound', 'on', {}, async (path) => {
+        const options = { epochs: 2, workers: WORKERS, seed: round, stepMs, announce };
+        const loader = await near.loader(path('files'), options);
+        const epochs = [await loader.epoch(), await loader.epoch()];
+        await loader.end();
+        return epochs;
+      });
+    const on = await twoEpochs(false);
+    const planned = await twoEpochs(true);
     const figure = (what: string, epoch: Epoch, atLeast?: number): Figure => {
       return { what: `AU, ${what}`, value: busy(epoch) * 100, unit: '%', ...(atLeast && { atLeast }) };
     };
     return [
       figure('epoch 1, nothing announced', on.said[0]!, 55),
+      figure('epoch 1, with a plan', planned.said[0]!, 95),
       figure('epoch 2', on.said[1]!, 98),
       figure('bare source', bare.said),
     ];

@@ -30,6 +30,8 @@ export interface LoaderOptions {
   own?: boolean;
   /** Only so many batches of each epoch. */
   batches?: number;
+  /** The mount is told what will be read, by the wrapper around the sampler in python/. */
+  announce?: boolean;
   /** One of several that share each epoch, and is told so as PyTorch's launchers do. */
   shard?: { rank: number; world: number };
 }
@@ -52,6 +54,7 @@ export async function startLoader(scope: Scope, options: LoaderOptions): Promise
   if (options.persistent) args.push('--persistent');
   if (options.stepMs !== undefined) args.push('--step-ms', String(options.stepMs));
   if (options.batches !== undefined) args.push('--batches', String(options.batches));
+  if (options.announce) args.push('--announce');
   const env: Record<string, string> = {};
   if (options.shard !== undefined) {
     const { rank, world } = options.shard;

@@ -23,6 +23,8 @@ export interface AccessedFile {
   readonly attributes: { readonly size: number };
   /** Of the content, as the store tells it. */
   readonly version?: string;
+  /** All of it can be had without the store, or nothing of it is kept. */
+  readonly whole?: boolean;
   /** Below the mount's root, without a leading slash, as a byte string; where it was seen last. Not cheap. */
   path(): string;
   /** The observer's own: what it knows of this file. */

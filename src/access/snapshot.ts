@@ -81,9 +81,24 @@ export interface DataSetSnapshot {
   epochDone: number | null;
 }
 
+/** How one process reads one large file by one descriptor, from its last READs. */
+export interface StreamSnapshot {
+  /** Below the mount's root. */
+  path: string;
+  /** Its process, or its thread where that cannot be seen. */
+  process: number;
+  pattern: 'sequential' | 'backward' | 'strided' | 'random' | 'unknown';
+  /** Between the places it reads, in bytes; the mean where the steps are several. Null: it does not stride. */
+  stepBytes: number | null;
+  reads: number;
+  bytes: number;
+}
+
 export interface AccessSnapshot {
   processes: ProcessSnapshot[];
   dataSets: DataSetSnapshot[];
+  /** Those used last, first. */
+  streams: StreamSnapshot[];
   stall: StallSnapshot;
   trace: { file: string; events: number; bytes: number; lost: number } | null;
 }

@@ -24,6 +24,8 @@ export interface ContentReader {
   path(): string;
   /** Nobody reads it yet: it is brought for somebody who will. */
   readonly ahead?: boolean;
+  /** Nothing is to be kept on its account: what is there as a whole serves it, and that does not count as used. */
+  readonly passing?: boolean;
 }
 
 /** Where a miss is read from. One source reads one version of one file. */
@@ -57,6 +59,8 @@ export interface CachedContent {
   readonly stale: boolean;
   /** What is fetched and kept as one, in bytes. */
   readonly chunkBytes: number;
+  /** Of a range, the bytes that are not present. */
+  missingBytes(offset: number, length: number): number;
   /**
    * The bytes at once, when they are present and can be had without waiting for a disk: copies them to `into` and
    * returns the count (short only at the end). -EAGAIN: use `read`.

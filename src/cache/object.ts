@@ -183,6 +183,19 @@ export class CacheObject implements CachedContent {
     return this.#readFetched(offset, end, source);
   }
 
+  missingBytes(offset: number, length: number): number {
+    const end = Math.min(offset + length, this.key.size);
+    if (this.complete) return 0;
+    let missing = 0;
+    for (let at = offset; at < end; ) {
+      const chunk = this.chunkOf(at);
+      const next = Math.min(this.end(chunk), end);
+      if (!this.chunks.has(chunk)) missing += next - at;
+      at = next;
+    }
+    return missing;
+  }
+
   #present(offset: number, end: number): boolean {
     return this.chunks.covers(this.chunkOf(offset), this.chunkOf(end - 1));
   }

@@ -30,8 +30,8 @@ export interface CacheOptions extends TierOptions {
   slower?: readonly TierOptions[];
   /** Free space of the file system that is left alone; a twentieth of it unless said. */
   reserveBytes?: number;
-  /** What is fetched and kept as one: a power of two from 4 KiB; 256 KiB unless said. */
-  chunkBytes?: number;
+  /** What is fetched and kept as one: a power of two from 4 KiB; by the size of the file unless said. */
+  chunkBytes?: number | undefined;
   /** For chunks on their way; beyond it what is read is not kept. 64 MiB unless said. */
   bufferBytes?: number;
   /** How fast what is kept is read and checked when nobody else reads; not at all unless said. */
@@ -61,7 +61,6 @@ export const MEMORY_NAME = 'mem';
 
 const LESS_MEMORY = 'memory is short: give the cache less of it (ml-overlay set MOUNTPOINT cache=mem:SIZE)';
 
-const CHUNK_BYTES = 256 * 1024;
 const BUFFER_BYTES = 64 * 1024 * 1024;
 const SMALLEST_BYTES = 1024 * 1024;
 const PAGE = 4096;
@@ -95,7 +94,7 @@ function openTier(tier: TierOptions, shared: Shared): TierPlace {
 }
 
 function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskCache {
-  const { chunkBytes = CHUNK_BYTES, policy, log } = options;
+  const { chunkBytes, policy, log } = options;
   const sizeBytes = Math.floor(bytes / PAGE) * PAGE;
   const place = openMemory(sizeBytes);
   fs.mkdirSync(path.join(place.directory, 'objects'), { mode: 0o700 });
@@ -114,7 +113,7 @@ function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskC
 }
 
 function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buffers, rules }: Shared): DiskCache {
-  const { log, storeId, chunkBytes = CHUNK_BYTES, policy } = options;
+  const { log, storeId, chunkBytes, policy } = options;
   const directory = placeOf(named, storeId);
   try {
     fs.mkdirSync(path.join(directory, 'objects'), { recursive: true, mode: 0o700 });

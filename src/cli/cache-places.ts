@@ -93,7 +93,7 @@ export async function openCacheAt(
     return await openCache({
       ...first!,
       slower,
-      chunkBytes: settings['chunk-size'],
+      chunkBytes: settings['chunk-size'] === 'auto' ? undefined : settings['chunk-size'],
       scrubBytesPerSecond: settings.scrub,
       policy: settings['cache-policy'],
       rules: { pin: settings.pin, neverCache: settings['never-cache'] },

@@ -58,7 +58,7 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
       readaheadSet: connection.readaheadSet,
       metrics: handlers.metricsUrl,
       health: health(parts),
-      capabilities: connection.capabilities,
+      capabilities: capabilities(parts),
       options: options(request),
       effective: assembly.effective,
       debug: { resources: resourcesByKind(), memory: process.memoryUsage() },
@@ -75,6 +75,13 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
     plan: (wanted) => planControl(parts, wanted),
   };
   return handlers;
+}
+
+/** Those of the connection to the kernel, and of this process. */
+function capabilities({ connection, assembly }: DaemonParts): Connection['capabilities'] {
+  const { on, off } = connection.capabilities;
+  const why = assembly.withoutIoUring;
+  return why === undefined ? { on: [...on, 'io-uring'], off } : { on, off: { ...off, 'io-uring': why } };
 }
 
 function options({ texts, origins }: DaemonRequest): Record<string, { value: string; from: string }> {

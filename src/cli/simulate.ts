@@ -12,7 +12,7 @@ import { WorkloadBuilder } from './simulate-workload.ts';
 
 const names = Object.keys(simulatedPolicies);
 const BOUND = 'belady';
-const CHUNK_SIZE = '256K';
+const CHUNK_SIZE = 'auto';
 /** Before that nobody needs to be told that it goes on. */
 const PATIENCE_MS = 2000;
 const TOLD_EVERY_MS = 500;
@@ -50,7 +50,8 @@ export async function run(words: string[]): Promise<number> {
     throw new MloError('MLO_USAGE', 'simulate needs a trace and a size', 'simulate --trace FILE --cache SIZE');
   }
   const sizes = values.cache.split(',').map((text) => sized('--cache', text));
-  const chunkBytes = sized('--chunk-size', values['chunk-size']);
+  const wanted = values['chunk-size'];
+  const chunkBytes = wanted === CHUNK_SIZE ? undefined : sized('--chunk-size', wanted);
   const chosen = policiesNamed(values.policy);
   const startedMs = performance.now();
   const progress = new Progress(startedMs);
@@ -111,7 +112,7 @@ function simulate(
   workload: Workload,
   name: string,
   capacityBytes: number,
-  chunkBytes: number,
+  chunkBytes: number | undefined,
   nextOpens: Float64Array | undefined,
   progress: Progress,
 ): SimulatedCache['counts'] {

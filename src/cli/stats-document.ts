@@ -41,6 +41,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),
     dataSets: mostOf(seen?.dataSets ?? [], ({ opens, reads }) => opens + reads),
+    streams: seen?.streams ?? [],
     trace: seen?.trace ?? null,
     opens: {
       count: n('opens'),
@@ -148,16 +149,9 @@ const ORDERS_SHOWN = 16;
 
 function prefetchStats({ overlay }: Assembly): PrefetchStats {
   const prefetch = overlay.prefetch?.snapshot();
-  const ahead = overlay.prefetched();
   const byOrder: PrefetchStats['byOrder'] = {};
-  if (ahead.bytes > 0) byOrder.readahead = { ...ahead, wastedBytes: 0 };
   for (const [name, { broughtBytes: bytes, usedBytes, wastedBytes }] of prefetch?.totals ?? []) {
-    const other = byOrder[name] ?? { bytes: 0, usedBytes: 0, wastedBytes: 0 };
-    byOrder[name] = {
-      bytes: bytes + other.bytes,
-      usedBytes: usedBytes + other.usedBytes,
-      wastedBytes: wastedBytes + other.wastedBytes,
-    };
+    byOrder[name] = { bytes, usedBytes, wastedBytes };
   }
   const sum = { bytes: 0, usedBytes: 0, wastedBytes: 0 };
   for (const { bytes, usedBytes, wastedBytes } of Object.values(byOrder)) {

@@ -16,6 +16,7 @@ import {
 
 export type ProcessRow = StatsDocument['processes'][number];
 export type DataSetRow = StatsDocument['dataSets'][number];
+type StreamRow = StatsDocument['streams'][number];
 type OperationRow = StatsDocument['operations'][string] & { name: string };
 
 /** Of each list, those that waited most. */
@@ -50,6 +51,7 @@ export function page(stats: StatsDocument, width: number): string[] {
   const body = [
     ...list('processes', processColumns, byWait(stats.processes), width),
     ...list('data sets', dataSetColumns, byWait(stats.dataSets), width),
+    ...list('large files', streamColumns, stats.streams, width),
     ...list('operations', operationColumns, operationRows(stats), width),
   ];
   return [...lines, ...body].map((line) => (widthOf(line) > width ? fit(line, width) : line));
@@ -219,6 +221,17 @@ const dataSetColumns: Column<DataSetRow>[] = [
   { title: 'BETWEEN', text: ({ betweenSeconds }) => span(betweenSeconds), fromWidth: 100 },
   { title: 'EPOCH', text: epochOf },
 ];
+
+const streamColumns: Column<StreamRow>[] = [
+  { title: 'PATH', text: ({ path }) => clean(path), left: true, flexible: 'start' },
+  { title: 'PID', text: ({ process }) => String(process) },
+  { title: 'PATTERN', text: ({ pattern }) => pattern, left: true },
+  { title: 'STEP', text: ({ stepBytes }) => (stepBytes === null ? '-' : step(stepBytes)) },
+  { title: 'READS', text: ({ reads }) => whole(reads) },
+  { title: 'READ', text: ({ bytes }) => size(bytes) },
+];
+
+const step = (bytes: number): string => (bytes < 0 ? `-${size(-bytes)}` : size(bytes));
 
 const operationColumns: Column<OperationRow>[] = [
   { title: 'OPERATION', text: ({ name }) => name, left: true },

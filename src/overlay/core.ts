@@ -1,6 +1,7 @@
 /** What every operation of the overlay works on. One thread owns all of it. */
 
 import type { AccessObserver } from '../access/observer.ts';
+import type { PassersBy } from '../access/passers-by.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Shelf } from '../cache/shelf.ts';
 import type { PrefetchOptions } from '../prefetch/index.ts';
@@ -17,9 +18,9 @@ import type { AttributesReply, Caller, Entry, Kernel, NodeId } from './filesyste
 import { type DirectoryHandle, type FileHandle, HandleTable } from './handles.ts';
 import type { Inode } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
+import type { KernelReadahead } from './kernel-readahead.ts';
 import { Metadata } from './metadata.ts';
 import { PagePusher } from './push.ts';
-import { ReadAhead } from './read-ahead.ts';
 import { Sampling } from './sampling.ts';
 import { SentBack } from './sent-back.ts';
 import { SourceFiles } from './source.ts';
@@ -39,6 +40,8 @@ export interface OverlayOptions {
   log: Log;
   /** Told of every open, read and write. */
   observer?: AccessObserver | undefined;
+  /** On whose account nothing is kept. */
+  passersBy?: PassersBy | undefined;
   /** How long attributes and names may be believed without asking the store (the lease), in milliseconds. */
   attributesTtlMs: number;
   /** How long the kernel may believe that a name does not exist, in milliseconds. */
@@ -67,8 +70,6 @@ export interface OverlayOptions {
   writeback?: boolean;
   /** Requests to the source that warming up may have under way at most; 16 unless said. */
   warmupRequests?: number;
-  /** How far ahead of a reader a large file is brought into the cache, in bytes; 8 MiB unless said. 0: not at all. */
-  readAheadBytes?: number;
   /** Inodes that are kept as objects; of more, those nobody uses are packed (inode-table.ts). 16,384 unless said. */
   awakeInodes?: number | undefined;
   /** Undefined: nothing is brought before it is read. Only with a cache and a store that may be slow. */
@@ -80,10 +81,12 @@ export interface OverlayOptions {
 }
 
 /** What is brought before somebody reads it; see prefetch/. */
-export type PrefetchWish = Pick<PrefetchOptions, 'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans'>;
+export type PrefetchWish = Pick<
+  PrefetchOptions,
+  'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans' | 'aheadBytes'
+>;
 
 const METADATA_BYTES = 64 * 2 ** 20;
-const READ_AHEAD_BYTES = 8 * 2 ** 20;
 
 /** How long what is known of a superseded generation is believed: its holders must not have the store asked all the time. */
 export const SUPERSEDED_TTL_MS = 1000;
@@ -135,6 +138,7 @@ export class Core {
   readonly cache: Cache | undefined;
   readonly log: Log;
   readonly observer: AccessObserver | undefined;
+  readonly #passersBy: PassersBy | undefined;
   ttlMs: number;
   negativeTtlMs: number;
   readonly immutable: boolean;
@@ -156,9 +160,9 @@ export class Core {
   readonly sentBack = new SentBack();
   readonly demand = new Demand();
   kernel: Kernel = NO_KERNEL;
+  /** Undefined: the kernel's read-ahead stays as it is. */
+  kernelReadahead: KernelReadahead | undefined;
   readonly pusher: PagePusher | undefined;
-  /** Undefined: nothing is cached, or the store answers at once. */
-  readonly readAhead: ReadAhead | undefined;
   /** Undefined: every look-up asks the store, which answers at once. */
   readonly metadata: Metadata | undefined;
   readonly #shelf: Shelf | undefined;
@@ -169,6 +173,7 @@ export class Core {
     this.cache = options.cache;
     this.log = options.log;
     this.observer = options.observer;
+    this.#passersBy = options.passersBy;
     this.immutable = options.immutable ?? false;
     this.ttlMs = this.immutable ? FOREVER_MS : options.attributesTtlMs;
     this.negativeTtlMs = this.immutable ? FOREVER_MS : (options.negativeTtlMs ?? 0);
@@ -188,8 +193,6 @@ export class Core {
     const slow = this.store.speed === 'pooled';
     this.metadata = slow && metadataBytes > 0 ? new Metadata(this, metadataBytes, this.#shelf) : undefined;
     this.pusher = (options.pushPages ?? true) ? new PagePusher(this) : undefined;
-    const readAheadBytes = slow && this.cache !== undefined ? (options.readAheadBytes ?? READ_AHEAD_BYTES) : 0;
-    this.readAhead = readAheadBytes > 0 ? new ReadAhead(this, readAheadBytes) : undefined;
   }
 
   change({ attributesTtlMs, negativeTtlMs, passthroughMinBytes }: Partial<LiveOptions>): void {
@@ -206,6 +209,11 @@ export class Core {
   /** Attributes so fresh that a later change could carry the same time stamps prove nothing later. */
   unsettled(attributes: Attributes): boolean {
     return Date.now() - (attributes.ctimeSec * 1000 + attributes.ctimeNsec / 1e6) < this.#timestampGranularityMs;
+  }
+
+  /** Nothing is to be kept on account of this thread. */
+  passesBy(thread: number): boolean {
+    return this.#passersBy?.has(thread, this.nowMs()) === true;
   }
 
   inode(node: NodeId): Inode | undefined {

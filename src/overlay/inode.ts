@@ -131,6 +131,11 @@ export class Inode implements AccessedFile {
     return this.node.path();
   }
 
+  /** All of it can be had without the store, or nothing of it is kept: there is nothing to bring. */
+  get whole(): boolean {
+    return this.content === undefined || this.content.complete;
+  }
+
   /** Where the cache reads what it lacks of this content. */
   contentSource(store: Store, sources: SourceFiles): InodeContentSource {
     if (this.#contentSource?.version !== this.version) {

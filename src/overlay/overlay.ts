@@ -29,6 +29,7 @@ import type {
   OpenedDirectory,
   SetAttributes,
 } from './filesystem.ts';
+import { KernelReadahead } from './kernel-readahead.ts';
 import * as names from './names.ts';
 import * as opening from './open.ts';
 import { OverlayPrefetchHost } from './prefetch-host.ts';
@@ -319,10 +320,10 @@ export class Overlay implements FileSystem {
     return this.#core.metadata?.snapshot();
   }
 
-  /** What was brought ahead of readers, and what of it they came to. */
-  prefetched(): { bytes: number; usedBytes: number } {
-    const { bytes = 0, usedBytes = 0 } = this.#core.readAhead ?? {};
-    return { bytes, usedBytes };
+  /** `set` turns the kernel's read-ahead for files opened from now on; it is at `wideBytes`. */
+  ownsReadahead(set: (bytes: number) => boolean, wideBytes: number): void {
+    if (this.prefetch?.inFile === undefined) return; // nobody else reads ahead
+    this.#core.kernelReadahead = new KernelReadahead(set, wideBytes);
   }
 
   /** What the kernel reads by itself, estimated. */

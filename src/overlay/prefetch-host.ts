@@ -188,8 +188,11 @@ class HeldInode implements HeldFile {
     return this.#inode.opens;
   }
 
-  get missingBytes(): number {
-    return this.size - this.#cache.presentBytes(keyOf(this.#inode));
+  missingBytes(offset: number, length: number): number {
+    const { content } = this.#inode;
+    const ofFile = this.size - this.#cache.presentBytes(keyOf(this.#inode));
+    if (ofFile === 0 || content === undefined || content.stale) return Math.min(length, ofFile);
+    return content.missingBytes(offset, length);
   }
 
   async fill(offset: number, length: number): Promise<Outcome<number>> {

@@ -29,8 +29,6 @@ export function read(
   core.counters.reads++;
   const { observer } = core;
   observer?.reading(handle, caller.pid, offset, size, caller.askedMs);
-  const content = handle.file === undefined ? handle.inode.content : undefined;
-  if (content?.complete === false) core.readAhead?.came(handle.inode, content, offset, size);
   const count = readInMemory(core, handle, into, size, offset, carrier);
   if (count !== -Errno.EAGAIN) {
     if (count >= 0) {

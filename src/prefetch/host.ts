@@ -7,8 +7,8 @@ export interface HeldFile {
   readonly fileKey: string;
   /** Bytes. */
   readonly size: number;
-  /** Of the whole file, what is not in the cache, in bytes. */
-  readonly missingBytes: number;
+  /** Of a range, what is not in the cache, in bytes; more than there is, where only the sum of the file is known. */
+  missingBytes(offset: number, length: number): number;
   /** Open handles: somebody reads it at this moment, most likely. */
   readonly opens: number;
   /**

@@ -3,6 +3,7 @@ import { type BulkMode, PrefetchedSets, type ReadSet, type SetSnapshot } from '.
 import type { PrefetchHost } from './host.ts';
 import type { StoreLimit } from './limit.ts';
 import type { ReadFile } from './order.ts';
+import { InFileOrders } from './orders/in-file.ts';
 import { Plans, type PlansOptions } from './plans/plans.ts';
 import { Scheduler, type PrefetchSnapshot as SchedulerSnapshot } from './scheduler.ts';
 import { Spent } from './spent.ts';
@@ -12,6 +13,8 @@ export interface PrefetchOptions {
   requestsMost: number;
   bytesMost: number;
   bulk: BulkMode;
+  /** What may be ahead of one reader inside a large file, in bytes; 0: nothing is. */
+  aheadBytes: number;
   limit?: StoreLimit | undefined;
   jobWidth: (thread: number) => Promise<number>;
   plans: PlansOptions;
@@ -24,13 +27,16 @@ export interface PrefetchSnapshot extends SchedulerSnapshot {
 /** Told of what is opened and read, in the turn of the operation. */
 export class Prefetch {
   readonly scheduler: Scheduler;
+  /** What it makes of how large files are read; undefined: nothing. */
+  readonly inFile: InFileOrders | undefined;
   /** What jobs have announced. */
   readonly plans: Plans;
   readonly #sets: PrefetchedSets;
 
-  constructor({ host, requestsMost, bytesMost, limit, bulk, jobWidth, plans }: PrefetchOptions) {
+  constructor({ host, requestsMost, bytesMost, limit, bulk, aheadBytes, jobWidth, plans }: PrefetchOptions) {
     const spent = new Spent();
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
+    this.inFile = aheadBytes > 0 ? new InFileOrders(this.scheduler, aheadBytes) : undefined;
     this.#sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth });
     this.plans = new Plans({ orders: this.scheduler, spent, host }, plans);
   }

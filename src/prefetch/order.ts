@@ -54,7 +54,10 @@ export interface Order {
 
 /** What an order sees of the scheduler. */
 export interface Orders {
-  /** Bytes that can be brought now and kept: what the cache has free, and what is there and will not be read soon (`spent`). */
+  /**
+   * Bytes that can be brought and kept beside what is under way: what the cache has free, and what is there and will not be
+   * read soon (`spent`).
+   */
   readonly roomBytes: number;
   /** From now on it is asked. Of orders of one rank those that are asked take turns. */
   add(order: Order): void;

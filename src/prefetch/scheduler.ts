@@ -103,7 +103,7 @@ export class Scheduler implements Orders {
   }
 
   get roomBytes(): number {
-    return this.#host.freeBytes() + this.#spent.bytes;
+    return this.#host.freeBytes() + this.#spent.bytes - this.#underWayBytes;
   }
 
   add(order: Order): void {
@@ -269,7 +269,7 @@ export class Scheduler implements Orders {
     const held = found as HeldFile;
     try {
       const length = Math.min(wanted.length, held.size - wanted.offset);
-      const missing = Math.min(length, held.missingBytes);
+      const missing = held.missingBytes(wanted.offset, length);
       this.#spent.remove(held.fileKey); // somebody will read it
       if (missing <= 0) return 0;
       if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
@@ -282,7 +282,7 @@ export class Scheduler implements Orders {
         this.#takes(-more);
       });
       const lost = missing - Math.max(0, came);
-      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, lost);
+      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, wanted.offset + length, lost);
       return came;
     } finally {
       held.release();

@@ -114,6 +114,9 @@ export interface LoopStats {
   p99Ms: number;
   maxMs: number;
   long: number;
+  /** The same without the time that the thread waited for a processor. */
+  ownMaxMs: number;
+  ownLong: number;
 }
 
 /** What was brought before it was read, and what became of it. */
@@ -175,6 +178,7 @@ export interface StatsDocument {
   stall: AccessSnapshot['stall'];
   processes: AccessSnapshot['processes'];
   dataSets: AccessSnapshot['dataSets'];
+  streams: AccessSnapshot['streams'];
   trace: AccessSnapshot['trace'];
   opens: {
     count: number;

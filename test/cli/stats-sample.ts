@@ -139,6 +139,16 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
         epochDone: 0.4,
       },
     ],
+    streams: [
+      {
+        path: 'tables/rows.bin',
+        process: 4121,
+        pattern: 'strided',
+        stepBytes: 2 ** 20,
+        reads: 1200,
+        bytes: 75 * 2 ** 20,
+      },
+    ],
     trace: null,
     opens: {
       count: 2400,
@@ -191,7 +201,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       undeliverable: 0,
       notifications: 0,
     },
-    loop: { turns: 40_000, p99Ms: 0.5, maxMs: 11, long: 0 },
+    loop: { turns: 40_000, p99Ms: 0.5, maxMs: 11, long: 0, ownMaxMs: 8, ownLong: 0 },
     daemon: { pid: 4000, residentBytes: 120 << 20, heapBytes: 30 << 20, cpuSeconds: 9, upSeconds: 101 },
     problems: { warnings: 0, errors: 0, defects: 0 },
     ...more,

@@ -56,6 +56,7 @@ test('the page of a mount that nobody used says so, and without a cache or telem
     },
     processes: [],
     dataSets: [],
+    streams: [],
     operations: {},
   });
   none.cache = { ...none.cache, health: 'none', hitRatio: null };

@@ -18,7 +18,7 @@ import { python } from './programs.ts';
 const READER = join(import.meta.dirname, 'programs/reader.py');
 const FILES = 24;
 const BIG_BYTES = 6_000_000;
-const CHUNK = 256 * 1024;
+const CHUNK = 64 * 1024;
 const FOREVER_MS = 600_000;
 /** An estimate is further off than that once in 16,000 times, by chance. */
 const STANDARD_ERRORS_MOST = 4;
@@ -269,11 +269,11 @@ test('with a cache the store is asked for each byte once', { skip: noMounts }, a
     agree(second, 'second epoch');
     assert.deepEqual([second.ours.requests, second.slow.requests, second.served.count], [0, 0, 0]);
 
-    const piece = [{ op: 'pieces', path: 'd/big', random: true, at: [[4 * CHUNK + 5000, 100]] }];
+    const piece = [{ op: 'pieces', path: 'd/big', random: true, at: [[16 * CHUNK + 5000, 100]] }];
     const chunk = await count(piece);
     agree(chunk, 'a piece of a large file');
     assert.deepEqual([chunk.served.bytes, chunk.ours.store.read, chunk.ours.bytes], [4096, 1, CHUNK]);
-    const beside = await count([{ op: 'pieces', path: 'd/big', random: true, at: [[4 * CHUNK + 50_000, 100]] }]);
+    const beside = await count([{ op: 'pieces', path: 'd/big', random: true, at: [[16 * CHUNK + 50_000, 100]] }]);
     agree(beside, 'a piece of the same chunk');
     assert.deepEqual([beside.served.fromCache, beside.ours.bytes], [4096, 0]);
     const rest = await count([
@@ -283,7 +283,7 @@ test('with a cache the store is asked for each byte once', { skip: noMounts }, a
         direct: true,
         at: [
           [0, 1 << 20],
-          [12 * CHUNK, 1 << 20], // not on and on, which would be read ahead of
+          [20 * CHUNK, 1 << 20], // not on and on, which would be read ahead of
         ],
       },
     ]);

@@ -16,7 +16,7 @@ test('what came for a reader of its own, who was quicker, was neither brought no
   ledger.bringing(account, 'file', SIZE, SIZE, 0);
   ledger.read('file', 0, SIZE);
   assert.deepEqual(sums(ledger), [SIZE, SIZE, 0]);
-  ledger.withdraw(account, 'file', SIZE);
+  ledger.withdraw(account, 'file', SIZE, SIZE);
   assert.deepEqual(sums(ledger), [0, 0, 0]);
 });
 
@@ -26,10 +26,10 @@ test('of what has not come, only what was read is taken from what was used', () 
   ledger.bringing(account, 'other', SIZE, SIZE, 0);
   ledger.read('other', 0, SIZE);
   ledger.bringing(account, 'file', SIZE, SIZE, 0);
-  ledger.withdraw(account, 'file', SIZE);
+  ledger.withdraw(account, 'file', SIZE, SIZE);
   assert.deepEqual(sums(ledger), [SIZE, SIZE, 0]);
   ledger.bringing(account, 'file', SIZE, SIZE, 0);
   ledger.read('file', 0, SIZE / 4);
-  ledger.withdraw(account, 'file', SIZE);
+  ledger.withdraw(account, 'file', SIZE, SIZE);
   assert.deepEqual(sums(ledger), [SIZE, SIZE, 0]);
 });

@@ -142,6 +142,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       epoch: 2,
       epochDone: 0.5,
     })),
+    streams: [{ path: 'train.bin', process: 1000, pattern: 'strided', stepBytes: 1e6, reads: 40, bytes: 4e6 }],
     trace: { file: '/var/tmp/trace', events: 10, bytes: 100, lost: 0 },
     opens: {
       count: 10,
@@ -189,7 +190,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       undeliverable: 0,
       notifications: 2,
     },
-    loop: { turns: 1000, p99Ms: 0.4, maxMs: 12, long: 0 },
+    loop: { turns: 1000, p99Ms: 0.4, maxMs: 12, long: 0, ownMaxMs: 9, ownLong: 0 },
     daemon: { pid: 4242, residentBytes: 1e8, heapBytes: 2e7, cpuSeconds: 1.5, upSeconds: 61 },
     problems: { warnings: 1, errors: 0, defects: 0 },
   };

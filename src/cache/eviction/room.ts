@@ -2,8 +2,10 @@
  * Room in the tier: who is let in, who goes for it, and what was refused. The policy decides; here is what it cannot know:
  * pins and rules, objects in use, and that the space of a removed object is free only when its file is gone.
  */
+
 import { hashOf } from '../../packed/hash.ts';
 import type { ContentKey, ContentReader } from '../cache.ts';
+import { chunkBytesOf } from '../chunk-size.ts';
 import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
@@ -23,7 +25,7 @@ export interface RoomParts {
   rules: Rules;
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
-  chunkBytes: number;
+  chunkBytes: number | undefined;
   /** Objects of earlier runs that are only rows, and how some of them become candidates. */
   rowsLeft: () => number;
   bring: (most: number) => void;
@@ -78,7 +80,7 @@ export class Room {
     item.ahead = reader?.ahead === true;
     const nowMs = performance.now();
     if (!item.pinned && !item.ahead) policy.accessed(item, nowMs);
-    const wanted = key.size <= wholeBytes ? key.size : chunkBytes;
+    const wanted = key.size <= wholeBytes ? key.size : chunkBytesOf(key.size, chunkBytes);
     if (this.#roomFor(wanted, item)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;

@@ -3,7 +3,9 @@
  * counts. Files up to 1 MiB are fetched whole; of larger ones the chunks that are read. One reader at a time: what is read
  * is kept before the next read.
  */
+
 import { ChunkMap } from '../chunk-map.ts';
+import { chunkBytesOf } from '../chunk-size.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
 import { Event, type Workload, type WorkloadItem } from './workload.ts';
 
@@ -28,7 +30,8 @@ export interface Simulated {
 export interface SimulatedCacheParts {
   policy: EvictionPolicy;
   capacityBytes: number;
-  chunkBytes: number;
+  /** Undefined: by the size of the file. */
+  chunkBytes: number | undefined;
 }
 
 class SimulatedObject extends Item {
@@ -44,7 +47,7 @@ class SimulatedObject extends Item {
 export class SimulatedCache {
   readonly #policy: EvictionPolicy;
   readonly #capacityBytes: number;
-  readonly #chunkBytes: number;
+  readonly #chunkBytes: number | undefined;
   readonly #workload: Workload;
   readonly #objects: (SimulatedObject | undefined)[];
   #usedBytes = 0;
@@ -96,7 +99,7 @@ export class SimulatedCache {
   }
 
   #hasRoom({ size }: Item): boolean {
-    const wanted = size <= WHOLE_FILE_BYTES ? size : Math.min(size, this.#chunkBytes);
+    const wanted = size <= WHOLE_FILE_BYTES ? size : Math.min(size, chunkBytesOf(size, this.#chunkBytes));
     return this.#usedBytes + wanted <= this.#capacityBytes;
   }
 
@@ -129,7 +132,7 @@ export class SimulatedCache {
   }
 
   #readChunks(object: SimulatedObject, offset: number, end: number, nowMs: number): number {
-    const bytes = this.#chunkBytes;
+    const bytes = chunkBytesOf(object.size, this.#chunkBytes);
     object.map ??= new ChunkMap(Math.ceil(object.size / bytes));
     const last = Math.floor((end - 1) / bytes);
     let missed = 0;

@@ -1,0 +1,111 @@
+/**
+ * Who reads large files, and how: each READ is given to the run it goes on with and to the stream of who reads. Files that are
+ * fetched whole at their first READ have no streams: how a job goes from one such file to the next is a matter of its data set.
+ *
+ *   READ  -> file: runs (detectors/sequential.ts)  -> stream: jumps (detectors/stride.ts) -> who prefetches
+ */
+import type { Readers } from './data-set-readers.ts';
+import { type Run, Runs } from './detectors/sequential.ts';
+import type { AccessedFile, AccessedHandle } from './observer.ts';
+import type { StreamSnapshot } from './snapshot.ts';
+import { Stream } from './stream.ts';
+
+/** Smaller files are fetched whole. */
+const FILE_LEAST_BYTES = 1024 * 1024;
+/** Of more files or streams, those that rested longest are forgotten. */
+const FILES_MOST = 256;
+const STREAMS_MOST = 16;
+const SNAPSHOTS_MOST = 32;
+
+/** Who prefetches from what is seen; called in the turn of a READ. */
+export interface StreamListener {
+  /** `jumped`: the READ went on with no run. */
+  read(stream: Stream, run: Run, jumped: boolean): void;
+  /** Nothing more is known of how this file is read. */
+  forgotten(file: AccessedFile): void;
+}
+
+/** How one file is read. */
+export class FileStreams {
+  readonly file: AccessedFile;
+  readonly runs: Runs = new Runs();
+  readonly streams: Stream[] = [];
+
+  constructor(file: AccessedFile) {
+    this.file = file;
+  }
+}
+
+export class Streams {
+  readonly #readers: Readers;
+  readonly #filesMost: number;
+  /** The one used last is the last. */
+  readonly #files = new Map<AccessedFile, FileStreams>();
+  #last: FileStreams | undefined;
+  #reads = 0;
+  /** Who prefetches; undefined: nobody. */
+  listener: StreamListener | undefined = undefined;
+
+  constructor(readers: Readers, filesMost: number = FILES_MOST) {
+    this.#readers = readers;
+    this.#filesMost = filesMost;
+  }
+
+  reading(handle: AccessedHandle, thread: number, offset: number, size: number, nowMs: number): void {
+    const { inode } = handle;
+    if (inode.attributes.size <= FILE_LEAST_BYTES || size <= 0) return;
+    const file = this.#last?.file === inode ? this.#last : this.#use(inode);
+    const reader = this.#readers.of(thread, nowMs);
+    const stream = this.#streamOf(file, handle.id, this.#readers.identity(reader).pid ?? thread);
+    stream.usedAt = ++this.#reads;
+    const run = file.runs.came(offset, size);
+    const jumped = stream.came(run, file.runs, offset, size);
+    this.listener?.read(stream, run, jumped);
+  }
+
+  #use(inode: AccessedFile): FileStreams {
+    let file = this.#files.get(inode);
+    if (file === undefined) {
+      file = new FileStreams(inode);
+      if (this.#files.size >= this.#filesMost) this.#forgetOldest();
+    } else this.#files.delete(inode);
+    this.#files.set(inode, file);
+    this.#last = file;
+    return file;
+  }
+
+  #forgetOldest(): void {
+    for (const oldest of this.#files.keys()) {
+      this.#files.delete(oldest);
+      this.listener?.forgotten(oldest);
+      return;
+    }
+  }
+
+  #streamOf({ file, streams }: FileStreams, handle: number, process: number): Stream {
+    let rested = 0;
+    for (let at = 0; at < streams.length; at++) {
+      const stream = streams[at]!;
+      if (stream.handle === handle && stream.process === process) return stream;
+      if (stream.usedAt < streams[rested]!.usedAt) rested = at;
+    }
+    const stream = new Stream(file, handle, process);
+    if (streams.length < STREAMS_MOST) streams.push(stream);
+    else streams[rested] = stream;
+    return stream;
+  }
+
+  /** Those used last, first. */
+  snapshot(): StreamSnapshot[] {
+    const all = [...this.#files.values()].flatMap(({ streams }) => streams);
+    all.sort((a, b) => b.usedAt - a.usedAt);
+    return all.slice(0, SNAPSHOTS_MOST).map((stream) => ({
+      path: Buffer.from(stream.file.path(), 'latin1').toString('utf8'),
+      process: stream.process,
+      pattern: stream.pattern,
+      stepBytes: stream.strides.period > 0 ? stream.strides.stepBytes : null,
+      reads: stream.reads,
+      bytes: stream.bytes,
+    }));
+  }
+}

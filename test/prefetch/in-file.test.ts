@@ -1,0 +1,104 @@
+/** What readers of large files get of a link, in virtual time: the goals of prefetching inside files. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Link, VirtualFile, VirtualStore } from './virtual-store.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const LINK: Link = { latencyMs: 5, bytesPerSecond: 200e6 };
+
+type Read = readonly [offset: number, size: number];
+
+/** The share of the link that readers side by side got, and what was asked of the store for each byte that was read. */
+async function shareOf(
+  link: Link,
+  size: number,
+  readers: Read[][],
+  aheadBytes?: number,
+): Promise<{ share: number; asked: number }> {
+  const store = new VirtualStore(link);
+  const file = new VirtualFile(store, size, aheadBytes);
+  let seconds = 0;
+  const all = Promise.all(readers.map((reads, number) => file.reads(reads, number + 1)));
+  await store.during(
+    all.then((took) => {
+      seconds = Math.max(...took);
+    }),
+  );
+  await store.during(file.prefetch.stop());
+  const bytes = readers.flat().reduce((sum, [, length]) => sum + length, 0);
+  return { share: bytes / link.bytesPerSecond / seconds, asked: store.bytes / bytes };
+}
+
+const times = (count: number, read: (at: number) => Read): Read[] => Array.from({ length: count }, (_, at) => read(at));
+
+interface Case {
+  readers: Read[][];
+  size?: number;
+  link?: Link;
+  share: number;
+  asked: number;
+}
+
+const cases: Record<string, Case> = {
+  'from start to end': { readers: [times(256, (at) => [at * MIB, MIB])], share: 0.95, asked: 1 },
+  'from start to end, by 128 KiB': {
+    readers: [times(2048, (at) => [at * 128 * KIB, 128 * KIB])],
+    share: 0.95,
+    asked: 1,
+  },
+  'from start to end of a store far away': {
+    readers: [times(512, (at) => [at * MIB, MIB])],
+    size: 512 * MIB,
+    link: { latencyMs: 20, bytesPerSecond: 500e6 },
+    share: 0.85,
+    asked: 1,
+  },
+  '64 KiB of each MiB': {
+    readers: [times(1024, (at) => [at * MIB, 64 * KIB])],
+    size: 1024 * MIB,
+    share: 0.9,
+    asked: 1.1,
+  },
+  backward: { readers: [times(1024, (at) => [256 * MIB - (at + 1) * 256 * KIB, 256 * KIB])], share: 0.9, asked: 1.01 },
+  'two places by turns': {
+    readers: [times(1024, (at) => [(at % 2) * 128 * MIB + (at >> 1) * 256 * KIB, 256 * KIB])],
+    share: 0.9,
+    asked: 1.1,
+  },
+  'two readers': {
+    readers: [0, 1].map((half) => times(128, (at) => [(half * 128 + at) * MIB, MIB])),
+    share: 0.9,
+    asked: 1.1,
+  },
+  'a tile: 4 rows of 128 KiB in each 4 MiB, 256 KiB apart': {
+    readers: [times(1024, (at) => [(at >> 2) * 4 * MIB + (at & 3) * 256 * KIB, 128 * KIB])],
+    size: 1024 * MIB,
+    share: 0.9,
+    asked: 1.1,
+  },
+};
+
+for (const [name, { readers, size = 256 * MIB, link = LINK, share, asked }] of Object.entries(cases)) {
+  test(`${name}: ${share} of the link, and no more than ${asked} bytes for each that is read`, async (context) => {
+    const got = await shareOf(link, size, readers);
+    context.diagnostic(`${got.share.toFixed(3)} of the link, ${got.asked.toFixed(3)} bytes asked for`);
+    assert.ok(got.share >= share, `${got.share.toFixed(3)} of the link`);
+    assert.ok(got.asked <= asked, `${got.asked.toFixed(3)} bytes asked for`);
+  });
+}
+
+test('who reads here and there has nothing brought', async () => {
+  let state = 1;
+  const next = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const reads = times(2000, () => [next(16_384) * 64 * KIB, 64 * KIB]);
+  const store = new VirtualStore(LINK);
+  const file = new VirtualFile(store, 1024 * MIB);
+  await store.during(file.reads(reads).then(() => {}));
+  await store.during(file.prefetch.stop());
+  const distinct = new Set(reads.map(([offset]) => offset)).size;
+  assert.ok(store.bytes <= distinct * 64 * KIB * 1.01, `${store.bytes / distinct / 64 / KIB} of what was read`);
+});
