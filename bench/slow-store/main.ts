@@ -70,7 +70,7 @@ process.on('SIGINT', leave);
 if (values['until-eof']) process.stdin.on('end', leave).on('error', leave).resume();
 
 await session.ready;
-mounted.setReadahead(1024); // requests of 1 MiB, as a client of a store at some distance makes them
+mounted.readaheadKnob()?.set(1 << 20); // requests of 1 MiB, as a client of a store at some distance makes them
 console.log('ready');
 const { reason, error } = await ended;
 control?.close();

@@ -38,6 +38,7 @@ export class FileStreams {
 
 export class Streams {
   readonly #readers: Readers;
+  readonly #filesMost: number;
   /** The one used last is the last. */
   readonly #files = new Map<AccessedFile, FileStreams>();
   #last: FileStreams | undefined;
@@ -45,8 +46,9 @@ export class Streams {
   /** Who prefetches; undefined: nobody. */
   listener: StreamListener | undefined = undefined;
 
-  constructor(readers: Readers) {
+  constructor(readers: Readers, filesMost: number = FILES_MOST) {
     this.#readers = readers;
+    this.#filesMost = filesMost;
   }
 
   reading(handle: AccessedHandle, thread: number, offset: number, size: number, nowMs: number): void {
@@ -65,7 +67,7 @@ export class Streams {
     let file = this.#files.get(inode);
     if (file === undefined) {
       file = new FileStreams(inode);
-      if (this.#files.size >= FILES_MOST) this.#forgetOldest();
+      if (this.#files.size >= this.#filesMost) this.#forgetOldest();
     } else this.#files.delete(inode);
     this.#files.set(inode, file);
     this.#last = file;

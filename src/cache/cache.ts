@@ -24,6 +24,8 @@ export interface ContentReader {
   path(): string;
   /** Nobody reads it yet: it is brought for somebody who will. */
   readonly ahead?: boolean;
+  /** Nothing is to be kept on its account: what is there as a whole serves it, and that does not count as used. */
+  readonly passing?: boolean;
 }
 
 /** Where a miss is read from. One source reads one version of one file. */

@@ -127,6 +127,7 @@ export class TieredCache implements Cache {
 
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined {
     const best = this.#best(key);
+    if (reader?.passing) return (best?.tier ?? this.#last).cache.acquire(key, reader);
     if (best === undefined) return this.#enter(key, reader);
     const { tier, object } = best;
     // What a faster tier cannot bring to its end is begun anew where there is room.

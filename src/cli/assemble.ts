@@ -1,6 +1,7 @@
 /** Puts store, cache and overlay together as the settings say. */
 import { Access } from '../access/access.ts';
 import { jobWidth } from '../access/job-width.ts';
+import { PassersBy } from '../access/passers-by.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { memoryBudget, metadataBudget } from '../config/memory.ts';
@@ -71,8 +72,10 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     await store.shutdown();
     throw error;
   }
+  const names = settings['never-cache-process'];
+  const passersBy = names.length > 0 ? new PassersBy(names) : undefined;
   const access = settings.telemetry
-    ? new Access({ mountpoint: request.mountpoint, source: request.source, version })
+    ? new Access({ mountpoint: request.mountpoint, source: request.source, version }, passersBy)
     : undefined;
   const virtual = virtualFiles(settings);
   const hiddenInRoot = virtual && VIRTUAL_NAME;
@@ -87,6 +90,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     cache,
     log,
     observer: access,
+    passersBy,
     attributesTtlMs,
     negativeTtlMs,
     immutable: settings.immutable,

@@ -76,9 +76,11 @@ async function connectKernel(
     await mounted.unmount(true).catch(() => {});
     throw new MloError('MLO_MOUNT', `the kernel and ml-overlay did not agree: ${error.message}`);
   });
-  const readaheadSet = mounted.setReadahead(Math.floor(settings.readahead / 1024));
+  const knob = mounted.readaheadKnob();
+  const readaheadSet = knob?.set(settings.readahead) === true;
+  if (knob !== undefined && readaheadSet) overlay.ownsReadahead((bytes) => knob.set(bytes), settings.readahead);
   return {
-    ended,
+    ended: ended.finally(() => knob?.close()),
     unmount: (force) => mounted.unmount(force).catch(refused(mountpoint)),
     transport: mounted.how === 'syscall' ? 'kernel' : 'kernel, mounted by fusermount3',
     capabilities: { on: [...agreed.on], off: Object.fromEntries(agreed.off) },

@@ -13,7 +13,7 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   umount MOUNTPOINT [--force]         unmount; returns when the daemon has ended
   status [MOUNTPOINT] [--json]        what is mounted, how, and whether it is healthy
   stats MOUNTPOINT [--watch] [--json] where reads are served from, who waits, what would help
-  trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show FILE shows it
+  trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show or classify FILE
   cache list|check|clear DIR          what a cache directory holds, whether it is all right; empties it
   warmup PATH... [--check | --evict]  bring files below a mount into its cache; how much is there; drop it
   plan MOUNTPOINT FILE|-              announce what a job will read, in order; --list, --withdraw NAME

@@ -101,7 +101,7 @@ async function putAll(events: Iterable<TraceEvent>, text: (event: TraceEvent) =>
 }
 
 /** False: nobody reads any more (`| head`). */
-function put(text: string): Promise<boolean> {
+export function put(text: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     if (text === '') {
       resolve(true);
@@ -120,14 +120,14 @@ function put(text: string): Promise<boolean> {
   });
 }
 
-function damageTold({ path, damage, damageUntold }: TraceReader): number {
+export function damageTold({ path, damage, damageUntold }: TraceReader): number {
   if (damage.length === 0) return Exit.ok;
   const told = damage.map(({ at, message }) => `at byte ${at}: ${message}`);
   if (damageUntold > 0) told.push(`and ${damageUntold} more`);
   throw new MloError('MLO_TRACE', `${path} is not whole: ${told.join('; ')}`, 'everything before and after is shown');
 }
 
-function whole(name: string, text: string): number {
+export function whole(name: string, text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new MloError('MLO_USAGE', `${name} takes a whole number, not "${text}"`);
   return Number(text);
 }

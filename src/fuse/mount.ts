@@ -4,13 +4,14 @@
  * The process that serves a mount must never look at a path in it, its root included: it would wait for itself. What is
  * known of a mount afterwards comes from the kernel's tables.
  */
-import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { Errno, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_RDWR } from '../sys/open-flags.ts';
 import { mountByHelper, unmountByHelper } from './fusermount.ts';
 import { MountError } from './mount-error.ts';
 import { mountedAt } from './mount-table.ts';
+import { ReadaheadKnob } from './readahead-knob.ts';
 
 /** Options of mount(2) that are flags. */
 const mountFlags = {
@@ -57,8 +58,8 @@ export interface Mounted {
   unmount(force?: boolean): Promise<void>;
   /** "major:minor" of the mount; undefined when it is not there any more. */
   deviceNumber(): string | undefined;
-  /** Readahead of files; to be called after INIT, which sets its own. False when not permitted. */
-  setReadahead(kib: number): boolean;
+  /** To be asked for after INIT; undefined: it may not be turned. */
+  readaheadKnob(): ReadaheadKnob | undefined;
 }
 
 const SUBTYPE = 'ml-overlay';
@@ -99,7 +100,7 @@ export async function mountFuse(options: MountOptions): Promise<Mounted> {
     unmount: (force = false) =>
       how === 'syscall' ? unmountBySystemCall(mountpoint, force) : unmountByHelper(mountpoint, force),
     deviceNumber: () => mountedAt(mountpoint)?.device,
-    setReadahead: (kib) => setReadahead(mountedAt(mountpoint)?.device, kib),
+    readaheadKnob: () => ReadaheadKnob.of(mountedAt(mountpoint)?.device),
   };
 }
 
@@ -196,14 +197,4 @@ async function unmountBySystemCall(mountpoint: string, force: boolean): Promise<
         ? 'nothing is mounted there'
         : 'unmount as the user who mounted, or as root',
   );
-}
-
-function setReadahead(device: string | undefined, kib: number): boolean {
-  if (device === undefined) return false;
-  try {
-    writeFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, String(kib));
-    return true;
-  } catch {
-    return false;
-  }
 }

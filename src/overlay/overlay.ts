@@ -29,6 +29,7 @@ import type {
   OpenedDirectory,
   SetAttributes,
 } from './filesystem.ts';
+import { KernelReadahead } from './kernel-readahead.ts';
 import * as names from './names.ts';
 import * as opening from './open.ts';
 import { OverlayPrefetchHost } from './prefetch-host.ts';
@@ -317,6 +318,12 @@ export class Overlay implements FileSystem {
   /** What is known of names ahead; undefined where every look-up asks the store. */
   metadata(): MetadataStats | undefined {
     return this.#core.metadata?.snapshot();
+  }
+
+  /** `set` turns the kernel's read-ahead for files opened from now on; it is at `wideBytes`. */
+  ownsReadahead(set: (bytes: number) => boolean, wideBytes: number): void {
+    if (this.prefetch?.inFile === undefined) return; // nobody else reads ahead
+    this.#core.kernelReadahead = new KernelReadahead(set, wideBytes);
   }
 
   /** What the kernel reads by itself, estimated. */

@@ -98,6 +98,7 @@ function addHandle(
   backingId: number,
   keepCache: boolean,
 ): Opened {
+  if (backingId === 0) core.kernelReadahead?.opening(inode);
   const handle: FileHandle = core.files.add({
     id: core.files.nextId(),
     inode,

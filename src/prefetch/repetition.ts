@@ -24,6 +24,8 @@ export class Repetition {
   #place: Uint32Array = new Uint32Array(0);
   #share = 0;
   #opens = 0;
+  /** Of these, of files that the pass before had. */
+  #known = 0;
 
   constructor(room = 1024) {
     this.#now = new Uint32Array(room);
@@ -39,11 +41,11 @@ export class Repetition {
     }
     this.#now[this.#count++] = item;
     if (this.#beforeCount === 0) return;
+    const at = this.#opens++;
     const place = this.#place[item] ?? NOWHERE;
-    const near = Math.max(NEAR_LEAST, NEAR_SHARE * this.#beforeCount);
-    const next = place !== NOWHERE && Math.abs(place - this.#opens) <= near;
-    this.#opens++;
-    this.#share += ((next ? 1 : 0) - this.#share) * Math.max(FADE, 1 / this.#opens);
+    if (place === NOWHERE) return; // the pass before was not seen from its beginning, or the file is new
+    const near = Math.abs(place - at) <= Math.max(NEAR_LEAST, NEAR_SHARE * this.#beforeCount);
+    this.#share += ((near ? 1 : 0) - this.#share) * Math.max(FADE, 1 / ++this.#known);
   }
 
   /** Another pass begins; `items`: so many are known. */
@@ -54,6 +56,7 @@ export class Repetition {
     this.#beforeCount = this.#count;
     this.#count = 0;
     this.#opens = 0;
+    this.#known = 0;
     this.#share = 0;
     this.#place = new Uint32Array(items).fill(NOWHERE);
     for (let at = 0; at < this.#beforeCount; at++) {
@@ -63,7 +66,12 @@ export class Repetition {
   }
 
   get repeats(): boolean {
-    return this.#beforeCount >= FILES_LEAST && this.#opens >= OPENS_LEAST && this.#share >= SHARE_LEAST;
+    return this.#beforeCount >= FILES_LEAST && this.#known >= OPENS_LEAST && this.#share >= SHARE_LEAST;
+  }
+
+  /** Whether enough was read to tell. */
+  get decided(): boolean {
+    return this.#beforeCount < FILES_LEAST || this.#opens >= 2 * OPENS_LEAST;
   }
 
   /** Where the job is, about. */

@@ -75,7 +75,7 @@ const capabilities = await session.ready;
 say({
   mounted: mounted.how,
   device: mounted.deviceNumber(),
-  readahead: mounted.setReadahead(1024),
+  readahead: mounted.readaheadKnob()?.set(1 << 20) === true,
   minor: capabilities.minor,
   on: [...capabilities.on],
 });

@@ -118,17 +118,31 @@ test('runs no further ahead than there is room, and goes on when something was u
   announce(lines(names(100)));
   asked.roomBytes = 5500;
   asked.outcome = () => {
+    if (asked.roomBytes < 1000) return -Errno.ENOSPC;
     asked.roomBytes -= 1000;
     return 1000;
   };
   const first = asked.bring();
-  assert.equal(first.length, 5);
+  assert.equal(first.length, 6, 'the last is refused');
   assert.deepEqual(asked.bring(), []);
   const { wakes } = asked;
   open(first[0]!);
-  asked.roomBytes += 1000;
+  asked.roomBytes += 1001;
   assert.ok(asked.wakes > wakes, 'the scheduler is woken');
-  assert.deepEqual(asked.bring(), ['train/5.jpg']);
+  assert.deepEqual(asked.bring(), ['train/5.jpg', 'train/6.jpg'], 'one, and one that is refused again');
+  plans.stop();
+});
+
+test('what the cache refused is given again when there is more room', () => {
+  const { asked, plans, announce, of } = setUp();
+  announce(lines(names(3)));
+  asked.roomBytes = 1500;
+  asked.outcome = ({ file }) => (file === 'train/1.jpg' && asked.roomBytes < 6000 ? -Errno.ENOSPC : 1000);
+  assert.deepEqual(asked.bring(), names(2));
+  assert.deepEqual(asked.bring(), [], 'no more room than when it was refused');
+  asked.roomBytes = 7000;
+  assert.deepEqual(asked.bring(), names(2, 1));
+  assert.equal(of('plan-1').failed, 0);
   plans.stop();
 });
 

@@ -53,8 +53,8 @@ export interface PlanCounts {
   usedBytes: number;
 }
 
-/** Given up, or its reader was quicker. */
-const NO_FAILURE: ReadonlySet<number> = new Set([-Errno.ECANCELED, -Errno.EBUSY]);
+/** To be given again: the scheduler gave it up, or the cache had no room after all. */
+const AGAIN: ReadonlySet<number> = new Set([Errno.ECANCELED, Errno.ENOSPC, Errno.EDQUOT].map((errno) => -errno));
 
 /** An item in the hands of the scheduler. */
 interface Given extends Wanted {
@@ -87,7 +87,6 @@ export class Plan implements SpentOwner {
   readonly #position = new Position();
   /** The next to be looked at; those before were given, or will not be. */
   #front = 0;
-  #underWay = 0;
   /** Items that brought something. */
   #brought = 0;
   /** Brought for items that the job has not reached. */
@@ -122,11 +121,6 @@ export class Plan implements SpentOwner {
   /** The job has come to all that was announced. */
   get done(): boolean {
     return this.#items.first === this.#items.end && this.counts.items > 0;
-  }
-
-  /** In the hands of the scheduler. */
-  get underWay(): number {
-    return this.#underWay;
   }
 
   /** Of an item, in bytes, as far as they were brought. */
@@ -169,7 +163,6 @@ export class Plan implements SpentOwner {
       if (items.state(item) !== State.PENDING) continue;
       items.setState(item, State.GIVEN);
       this.counts.given++;
-      this.#underWay++;
       const given: Given = {
         item,
         file: this.#paths.get(items.file(item)),
@@ -185,15 +178,14 @@ export class Plan implements SpentOwner {
     const { item } = wanted as Given;
     const { counts } = this;
     const items = this.#items;
-    this.#underWay--;
     if (MISSING.has(outcome)) counts.missing++;
-    else if (failed(outcome) && !NO_FAILURE.has(outcome)) counts.failed++;
+    else if (failed(outcome) && !AGAIN.has(outcome) && outcome !== -Errno.EBUSY) counts.failed++;
     else if (outcome > 0) {
       counts.broughtBytes += outcome;
       this.#brought++;
     }
     if (item < items.first || items.state(item) !== State.GIVEN) return; // its reader was quicker
-    if (outcome === -Errno.ECANCELED) {
+    if (AGAIN.has(outcome)) {
       items.setState(item, State.PENDING);
       counts.given--;
       this.#front = Math.min(this.#front, item);

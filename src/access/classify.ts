@@ -1,0 +1,165 @@
+/** What a recorded trace says of how its files were read: the same streams as in a mount, fed from its events. */
+import { Readers } from './data-set-readers.ts';
+import { type FileKind, fileKindOf, type JobKind, jobOf, type KindTotals } from './labels.ts';
+import type { AccessedFile, AccessedHandle } from './observer.ts';
+import type { ReadPattern, Stream } from './stream.ts';
+import { Streams } from './streams.ts';
+import type { TracedFile, TracedThread, TracedTransfer, TraceEvent } from './trace-format.ts';
+
+/** Files whose streams are kept: all of most traces. */
+const FILES_MOST = 100_000;
+
+export interface ClassifiedStream {
+  path: string;
+  kind: FileKind;
+  process: number;
+  command: string;
+  pattern: ReadPattern;
+  stepBytes: number | null;
+  /** READs looked at, of those it made. */
+  looked: number;
+  reads: number;
+}
+
+export interface ClassifiedProcess {
+  pid: number | null;
+  command: string;
+  job: JobKind;
+  /** The share of its bytes that this is said from. */
+  confidence: number;
+  bytes: Partial<Record<FileKind, { read: number; written: number }>>;
+}
+
+export interface Classification {
+  streams: ClassifiedStream[];
+  processes: ClassifiedProcess[];
+}
+
+class ReplayedFile implements AccessedFile {
+  readonly nodeId: number;
+  readonly attributes: { size: number } = { size: Number.POSITIVE_INFINITY };
+  observed: object | undefined = undefined;
+  readonly fileKey: string;
+  readonly kind: FileKind;
+  readonly #path: string;
+
+  constructor({ node, path }: TracedFile) {
+    this.nodeId = node;
+    this.fileKey = String(node);
+    this.kind = fileKindOf(path);
+    this.#path = path;
+  }
+
+  path(): string {
+    return this.#path;
+  }
+}
+
+interface Seen {
+  stream: Stream;
+  command: string;
+  looked: number;
+  pattern: ReadPattern;
+  stepBytes: number | null;
+}
+
+export class Classifier {
+  readonly #after: number;
+  readonly #identities = new Map<number, TracedThread>();
+  readonly #streams: Streams;
+  readonly #files = new Map<TracedFile, ReplayedFile>();
+  readonly #seen = new Map<Stream, Seen>();
+  readonly #processes = new Map<number | null, { command: string; totals: KindTotals }>();
+
+  /** `after`: each stream is judged by so many of its first READs. */
+  constructor(after: number = Number.POSITIVE_INFINITY) {
+    this.#after = after;
+    const readers = new Readers((thread) => {
+      const by = this.#identities.get(thread);
+      return { pid: by?.pid ?? null, command: by?.command ?? '', job: 0 };
+    });
+    this.#streams = new Streams(readers, FILES_MOST);
+    this.#streams.listener = { read: (stream) => this.#read(stream), forgotten: () => {} };
+  }
+
+  add(event: TraceEvent): void {
+    if (event.kind === 'lost' || event.kind === 'release' || event.file === undefined) return;
+    const file = this.#fileOf(event.file);
+    if (event.kind === 'open') {
+      file.attributes.size = event.size;
+      return;
+    }
+    if (event.by === undefined || event.errno !== 0) return;
+    this.#count(event, file);
+    if (event.kind !== 'read') return;
+    this.#identities.set(event.by.thread, event.by);
+    const handle: AccessedHandle = { id: event.handle, inode: file, flags: 0, way: 'source', observed: undefined };
+    this.#streams.reading(handle, event.by.thread, event.offset, event.count, event.atUs / 1000);
+  }
+
+  document(): Classification {
+    const streams = [...this.#seen.values()].map(({ stream, looked, command, pattern, stepBytes }) => ({
+      path: textOf(stream.file.path()),
+      kind: (stream.file as ReplayedFile).kind,
+      process: stream.process,
+      command,
+      pattern,
+      stepBytes,
+      looked,
+      reads: stream.reads,
+    }));
+    const processes = [...this.#processes].map(([pid, { command, totals }]) => ({
+      pid,
+      command,
+      ...jobOf(totals),
+      bytes: bytesOf(totals),
+    }));
+    return { streams, processes };
+  }
+
+  #fileOf(traced: TracedFile): ReplayedFile {
+    let file = this.#files.get(traced);
+    if (file === undefined) {
+      file = new ReplayedFile(traced);
+      this.#files.set(traced, file);
+    }
+    return file;
+  }
+
+  #read(stream: Stream): void {
+    let seen = this.#seen.get(stream);
+    if (seen === undefined) {
+      const command = this.#processes.get(stream.process)?.command ?? '';
+      seen = { stream, command, looked: 0, pattern: 'unknown', stepBytes: null };
+      this.#seen.set(stream, seen);
+    }
+    if (stream.reads > this.#after) return;
+    const { pattern, strides } = stream;
+    seen.looked = stream.reads;
+    seen.pattern = pattern;
+    seen.stepBytes = strides.period > 0 ? strides.stepBytes : null;
+  }
+
+  #count({ kind, by, count }: TracedTransfer, file: ReplayedFile): void {
+    const pid = by?.pid ?? null;
+    let process = this.#processes.get(pid);
+    if (process === undefined) {
+      process = { command: by?.command ?? '', totals: { read: {}, written: {} } };
+      this.#processes.set(pid, process);
+    }
+    const totals = kind === 'read' ? process.totals.read : process.totals.written;
+    totals[file.kind] = (totals[file.kind] ?? 0) + count;
+  }
+}
+
+function bytesOf({ read, written }: KindTotals): ClassifiedProcess['bytes'] {
+  const bytes: ClassifiedProcess['bytes'] = {};
+  for (const kind of new Set([...Object.keys(read), ...Object.keys(written)] as FileKind[])) {
+    bytes[kind] = { read: read[kind] ?? 0, written: written[kind] ?? 0 };
+  }
+  return bytes;
+}
+
+function textOf(path: string): string {
+  return Buffer.from(path, 'latin1').toString('utf8');
+}

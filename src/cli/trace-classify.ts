@@ -1,0 +1,74 @@
+/** Says how each large file of a trace was read, what its files are, and what its processes did. */
+import { parseArgs } from 'node:util';
+import { type Classification, type ClassifiedProcess, Classifier } from '../access/classify.ts';
+import { TraceReader } from '../access/trace-reader.ts';
+import { formatSize } from '../config/units.ts';
+import { MloError } from '../errors.ts';
+import { percent, table } from './stats-text.ts';
+import { help } from './trace.ts';
+import { damageTold, put, whole } from './trace-show.ts';
+import { pathShown } from './trace-text.ts';
+
+export async function classify(words: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: words,
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      after: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) return console.log(help.trimEnd()) ?? 0;
+  const [file, ...more] = positionals;
+  if (file === undefined || more.length > 0) throw new MloError('MLO_USAGE', 'trace classify takes one FILE');
+  const classifier = new Classifier(values.after === undefined ? undefined : whole('--after', values.after));
+  using trace = new TraceReader(file);
+  for (const event of trace.events()) classifier.add(event);
+  const found = classifier.document();
+  await put(`${values.json ? JSON.stringify(found, null, 2) : page(found).join('\n')}\n`);
+  return damageTold(trace);
+}
+
+function page({ streams, processes }: Classification): string[] {
+  const lines = ['large files, by reader'];
+  lines.push(
+    ...table(
+      [
+        { title: 'PATH', text: ({ path }) => pathShown(path), left: true },
+        { title: 'KIND', text: ({ kind }) => kind, left: true },
+        { title: 'PID', text: ({ process }) => String(process) },
+        { title: 'COMMAND', text: ({ command }) => pathShown(command), left: true },
+        { title: 'PATTERN', text: ({ pattern }) => pattern, left: true },
+        { title: 'STEP', text: ({ stepBytes }) => (stepBytes === null ? '-' : String(Math.round(stepBytes))) },
+        { title: 'READS', text: ({ reads }) => String(reads) },
+      ],
+      streams,
+      Number.POSITIVE_INFINITY,
+    ),
+  );
+  lines.push('', 'processes');
+  lines.push(
+    ...table(
+      [
+        { title: 'PID', text: ({ pid }) => (pid === null ? '-' : String(pid)) },
+        { title: 'COMMAND', text: ({ command }) => pathShown(command), left: true },
+        { title: 'JOB', text: ({ job }) => job, left: true },
+        { title: 'SURE', text: ({ confidence }) => percent(confidence) },
+        { title: 'BYTES', text: bytesShown, left: true },
+      ],
+      processes,
+      Number.POSITIVE_INFINITY,
+    ),
+  );
+  return lines;
+}
+
+function bytesShown({ bytes }: ClassifiedProcess): string {
+  const said: string[] = [];
+  for (const [kind, { read, written }] of Object.entries(bytes)) {
+    if (read > 0) said.push(`${kind} ${formatSize(read)} read`);
+    if (written > 0) said.push(`${kind} ${formatSize(written)} written`);
+  }
+  return said.join(', ');
+}

@@ -1,0 +1,32 @@
+/**
+ * How far the kernel shall read ahead in the file that is being opened: one owner of the mount's knob. In a file that is not in the
+ * cache yet a wide window only costs. What its reader goes on to is brought before the kernel asks for it, as far ahead as pays;
+ * and around each page of a mapping that is read here and there the kernel would ask for all of the window.
+ */
+import type { Inode } from './inode.ts';
+
+/** In a file that is not in the cache yet: what the kernel has where nobody sets anything. */
+const FILLING_BYTES = 128 * 1024;
+/** Smaller files are fetched whole, whatever the kernel asks for. */
+const LARGE_BYTES = 1024 * 1024;
+
+export class KernelReadahead {
+  readonly #set: (bytes: number) => boolean;
+  readonly #wideBytes: number;
+  #nowBytes: number;
+
+  /** `wideBytes`: as it is set, for files that are there. */
+  constructor(set: (bytes: number) => boolean, wideBytes: number) {
+    this.#set = set;
+    this.#wideBytes = wideBytes;
+    this.#nowBytes = wideBytes;
+  }
+
+  /** To be called before the reply to its OPEN. Files of no more than the narrow window are opened as it is. */
+  opening({ attributes, whole }: Inode): void {
+    const { size } = attributes;
+    if (size <= FILLING_BYTES) return;
+    const bytes = whole || size <= LARGE_BYTES ? this.#wideBytes : Math.min(this.#wideBytes, FILLING_BYTES);
+    if (bytes !== this.#nowBytes && this.#set(bytes)) this.#nowBytes = bytes;
+  }
+}
