@@ -8,6 +8,7 @@
  *     slow    two epochs from a slow store, with and without the overlay
  *     find    walks over a slow store: the first, the second, the first after a remount
  *     cache   what the cache is required to do: warm, too small, mapped, shared by jobs
+ *     prefetch  what prefetching is required to do: orders in a file, epochs, jobs, a store that hangs
  *     micro   the hot functions by themselves, in nanoseconds
  *     soak    everything at once for long: whether memory, descriptors or timers grow
  *     million  a million small files: what the daemon holds, its longest pause, and a mount with a full index
@@ -16,7 +17,7 @@
  *     --json FILE        the result with machine and versions
  *     --quick            less data; bounds are for the standard sizes
  *     --rounds N         interleaved rounds (works, mount: 3, slow: 1; overhead: 10 for each pair of daemons)
- *     --only TEXT        works, mount, overhead: those whose name contains TEXT
+ *     --only TEXT        works, mount, cache, prefetch, overhead: those whose name contains TEXT
  *     --dir DIR          where data are made (and removed): default the temporary directory
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
@@ -42,6 +43,7 @@ import { microSuite } from './micro/suite.ts';
 import { millionSuite } from './million/suite.ts';
 import { mountSuite } from './mount/suite.ts';
 import { overheadSuite } from './overhead/suite.ts';
+import { prefetchSuite } from './prefetch/suite.ts';
 import { slowSuite } from './slow/suite.ts';
 import { soakSuite } from './soak/suite.ts';
 import { type Scope, scoped } from './support/scope.ts';
@@ -113,6 +115,12 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     const bandwidth = parseSize(values.bandwidth ?? '200MB');
     const rounds = Number(values.rounds ?? 3);
     return cacheSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
+  },
+  prefetch: (scope) => {
+    const latencyMs = Number(values.latency ?? 5);
+    const bandwidth = parseSize(values.bandwidth ?? '200MB');
+    const rounds = Number(values.rounds ?? 3);
+    return prefetchSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
   },
   million: (scope) => {
     return millionSuite(scope, { python, directory, files: Number(values.files), source: values.source });

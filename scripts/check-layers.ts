@@ -51,7 +51,7 @@ const VOCABULARY: Readonly<Record<string, readonly string[]>> = {
 
 /** Each dependency behind its file or files (a trailing slash: a folder). Node's own modules are free. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  koffi: ['src/sys/libc.ts'],
+  koffi: ['src/sys/libc.ts', 'src/sys/libuv.ts'],
   zod: ['src/config/'],
   yaml: ['src/config/'],
   commander: ['src/cli/', 'src/main.ts'],

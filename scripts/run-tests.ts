@@ -2,7 +2,7 @@
  * Format, lint, types, layers, then every test/**\/*.test.ts, each in a process of its own. Files that mount something
  * run one at a time, the others two at a time.
  *
- *     scripts/node scripts/run-tests.ts [--only TEXT] [--no-checks] [--verbose] [--coverage] [--bench] [FILE...]
+ *     scripts/node scripts/run-tests.ts [--only TEXT] [--no-checks] [--verbose] [--coverage] [--bench] [FILE|DIRECTORY...]
  *
  * `--coverage` says at the end how much of src/ ran, and which of it did not. `--bench` ends with the microbenchmarks against
  * what the present state started from, and the quick benchmark with bounds that only a real loss crosses.
@@ -10,7 +10,7 @@
  * mount, a process) count as one each.
  */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -160,6 +160,17 @@ async function runAll(files: string[], lanes: number): Promise<void> {
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
+/** The test files that a path stands for; a file stands for itself. Ends with an error where there are none. */
+function testFiles(path: string): string[] {
+  const place = resolve(root, path);
+  const found = statSync(place, { throwIfNoEntry: false });
+  if (found?.isFile()) return [place];
+  const files = found === undefined ? [] : globSync('**/*.test.ts', { cwd: place }).sort();
+  if (files.length > 0) return files.map((file) => join(place, file));
+  console.error(`${path}: ${found === undefined ? 'there is no such file or directory' : 'no tests are below it'}`);
+  process.exit(2);
+}
+
 /** One with torch, where the project made itself such. */
 function python(): string {
   const own = join(root, '.bench/venv/bin/python');
@@ -182,8 +193,8 @@ if (!values['no-checks']) {
   check('layers', ['scripts/check-layers.ts']);
 }
 
-const wanted = positionals.length > 0 ? positionals : globSync('test/**/*.test.ts', { cwd: root }).sort();
-const files = wanted.map((file) => resolve(root, file)).filter((file) => file.includes(values.only ?? ''));
+const wanted = (positionals.length > 0 ? positionals : ['test']).flatMap(testFiles);
+const files = [...new Set(wanted)].filter((file) => file.includes(values.only ?? ''));
 const serial = files.filter((file) => SERIAL.some((folder) => file.startsWith(join(root, folder))));
 await runAll(
   files.filter((file) => !serial.includes(file)),

@@ -59,9 +59,9 @@ export const errorTable = {
     remedy: 'see ml-overlay doctor',
   },
   MLO_MOUNT_TIMEOUT: {
-    meaning: 'The mount did not answer within 10 seconds; it was undone.',
+    meaning: 'The mount did not answer within 10 seconds, what it waited for a processor left out; it was undone.',
     exit: Exit.mountFailure,
-    remedy: 'look whether the source answers: ls SOURCE',
+    remedy: 'look whether the source answers: ls SOURCE; or, where the machine is busy, mount again when it is less so',
   },
   MLO_DAEMON: {
     meaning: 'The daemon ended before the mount was there.',
@@ -127,6 +127,11 @@ export const errorTable = {
     meaning: 'Files cannot be brought into the cache, or looked up in it.',
     exit: Exit.system,
     remedy: 'see ml-overlay status MOUNTPOINT for the cache and its size',
+  },
+  MLO_PLAN: {
+    meaning: 'A plan of what a job will read cannot be taken.',
+    exit: Exit.usage,
+    remedy: 'see docs/PLAN.md',
   },
   MLO_FULL: {
     meaning: 'The cache takes no more, so that a warm-up could not be ended.',

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<CommandModule>>> = {
   support: () => import('./cli/support.ts'),
   cache: () => import('./cli/cache.ts'),
   warmup: () => import('./cli/warmup.ts'),
+  plan: () => import('./cli/plan.ts'),
   trace: () => import('./cli/trace.ts'),
   simulate: () => import('./cli/simulate.ts'),
   help: () => import('./cli/help.ts'),

@@ -1,4 +1,5 @@
 /** What a measure is given, and what it says. */
+import type { DataSet } from '../works/index.ts';
 import type { Stage } from './stage.ts';
 
 /** One figure of one round. */
@@ -13,7 +14,7 @@ export interface Figure {
 }
 
 /** Data made before the first round: a set of bench/general/data.ts, or a second set of small files. */
-export type Needs = 'files' | 'other' | 'large' | 'big' | 'shards' | 'new';
+export type Needs = DataSet | 'other';
 
 export interface Measure {
   name: string;

@@ -19,13 +19,15 @@ interface Reading {
   epoch(stage: Stage, path: string, seed: number): Promise<unknown>;
 }
 
+/** Of the files in a directory. */
+export function bytesBelow(directory: string): number {
+  return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+}
+
 const shards: Reading = {
   name: 'tar shards',
   set: 'shards',
-  bytes: (stage) => {
-    const directory = stage.local('shards');
-    return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
-  },
+  bytes: (stage) => bytesBelow(stage.local('shards')),
   epoch: (stage, path, seed) => stage.read('read_shards', [path, '--workers', 4, '--seed', seed]),
 };
 

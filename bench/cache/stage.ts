@@ -19,6 +19,7 @@ import { median } from '../support/table.ts';
 import type { Sizes } from '../works/index.ts';
 import type { Needs } from './measure.ts';
 
+let mounts = 0;
 /** The command gives a mount 10 s, which a busy machine may not have for it. */
 const MOUNT_TRIES = 20;
 /** How long a mount may take to come to rest. */
@@ -56,7 +57,6 @@ export class Stage {
   #data: Data | undefined;
   /** Of the second set of small files. */
   otherBytes = 0;
-  #mounts = 0;
 
   constructor({ scope, python, work, sizes, store, bandwidth, ownReader }: StageParts) {
     this.scope = scope;
@@ -66,6 +66,15 @@ export class Stage {
     this.bandwidth = bandwidth;
     this.#ownReader = ownReader;
     this.#work = work;
+  }
+
+  /** The same data behind another link. */
+  over(store: SlowStore, bandwidth: number): Stage {
+    const { scope, python, sizes } = this;
+    const stage = new Stage({ scope, python, work: this.#work, sizes, store, bandwidth, ownReader: this.#ownReader });
+    stage.#data = this.#data;
+    stage.otherBytes = this.otherBytes;
+    return stage;
   }
 
   async makeData(needs: ReadonlySet<Needs>): Promise<void> {
@@ -134,7 +143,7 @@ export class Stage {
 
   async #mountSomewhere(cacheBytes: number, options: string[]): Promise<{ mounted: OverlayMount; cache: string }> {
     for (let left = MOUNT_TRIES - 1; ; left--) {
-      const number = this.#mounts++;
+      const number = mounts++;
       const [mountpoint, cache] = [this.scratch(`mount-${number}`), this.scratch(`cache-${number}`)];
       for (const path of [mountpoint, cache]) mkdirSync(path);
       const words = ['--cache', `${cache}:${Math.floor(cacheBytes)}`, ...options.flatMap((option) => ['-o', option])];
@@ -147,7 +156,7 @@ export class Stage {
   }
 
   /** Runs a reader of bench/readers and returns what it said. */
-  async read(script: string, args: (string | number)[]): Promise<Record<string, number>> {
+  async read(script: string, args: readonly (string | number)[]): Promise<Record<string, number>> {
     const { stdout } = await must(this.python, [join(READERS, `${script}.py`), ...args.map(String)], {
       timeoutSeconds: 900,
     });
@@ -155,7 +164,7 @@ export class Stage {
   }
 
   /** A job that reads the small files beneath `root`, epoch after epoch. */
-  loader(root: string, options: Pick<LoaderOptions, 'epochs' | 'seed' | 'persistent'>): Promise<Loader> {
+  loader(root: string, options: Omit<LoaderOptions, 'python' | 'root' | 'decode'>): Promise<Loader> {
     return startLoader(this.scope, { python: this.python, root, decode: false, own: this.#ownReader, ...options });
   }
 

@@ -6,17 +6,17 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { quick, standard } from '../general/data.ts';
 import { startSlowStore } from '../slow-store/client.ts';
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import { holds } from '../support/bounds.ts';
 import { watchInterference } from '../support/interference.ts';
 import { fileSystemOf, machine } from '../support/machine.ts';
+import { takenTable, takeRounds } from '../support/rounds.ts';
 import type { Scope } from '../support/scope.ts';
 import { formatBytes } from '../support/sizes.ts';
-import { median, percent, spread, table } from '../support/table.ts';
 import { watchOver } from '../support/watchdog.ts';
 import type { Sizes } from '../works/index.ts';
 import { checkpoint, twoJobs } from './jobs.ts';
 import { table as mappedTable, model } from './mapped.ts';
-import type { Figure, Measure } from './measure.ts';
+import type { Measure } from './measure.ts';
 import { shardsInPart, tableInPart } from './part.ts';
 import { Stage } from './stage.ts';
 import { fromDisk, loader, readers, sequential } from './warm.ts';
@@ -48,11 +48,6 @@ export interface CacheSuiteOptions {
   bandwidth: number;
 }
 
-interface Taken extends Bound {
-  values: number[];
-  spread: number;
-}
-
 export async function cacheSuite(scope: Scope, options: CacheSuiteOptions): Promise<object> {
   const { python, rounds, latencyMs, bandwidth, only = '' } = options;
   const chosen = measures.filter(({ name }) => name.includes(only));
@@ -73,24 +68,9 @@ export async function cacheSuite(scope: Scope, options: CacheSuiteOptions): Prom
   console.log(`behind ${latencyMs} ms a request and ${formatBytes(bandwidth)}/s; ${rounds} rounds`);
 
   const interference = watchInterference();
-  const taken = new Map<string, { figure: Figure; values: number[] }>();
-  for (let round = 1; round <= rounds; round++) {
-    for (const measure of chosen) {
-      if (scope.closing) throw new Error('interrupted');
-      for (const figure of await measure.run(stage, round)) {
-        console.log(`  round ${round}, ${figure.what}: ${figure.value.toFixed(3)} ${figure.unit ?? 'x'}`);
-        const before = taken.get(figure.what);
-        if (before === undefined) taken.set(figure.what, { figure, values: [figure.value] });
-        else before.values.push(figure.value);
-      }
-    }
-  }
-
-  const bounds = [...taken.values()].map(({ figure, values }): Taken => {
-    return { ...figure, value: median(values), values, spread: spread(values) };
-  });
-  const rows = bounds.map((bound) => row(bound));
-  console.log(`\n${table(['', 'measured', 'required', '', 'spread'], rows)}`);
+  const running = chosen.map((measure) => ({ run: (round: number) => measure.run(stage, round) }));
+  const bounds = await takeRounds(scope, rounds, running);
+  console.log(`\n${takenTable(bounds)}`);
   const disturbed = interference();
   for (const warning of disturbed) console.log(`Note: ${warning}.`);
   if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
@@ -106,10 +86,4 @@ export async function cacheSuite(scope: Scope, options: CacheSuiteOptions): Prom
     bandwidth,
     bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
   };
-}
-
-function row(bound: Taken): string[] {
-  const bounded = bound.atLeast !== undefined || bound.atMost !== undefined;
-  const [what, measured, required, reached] = boundRow(bound) as [string, string, string, string];
-  return [what, measured, bounded ? required : '-', bounded ? reached : '', percent(Math.abs(bound.spread))];
 }

@@ -9,12 +9,30 @@ With --paced it waits for a line on standard input before each epoch, so that wh
 between epochs. Each epoch is one JSON line on standard output.
 """
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
 import random
 import sys
 import time
+
+
+def limited(indices, options):
+    """This rank's share of an epoch's order, and no more batches of it than are wanted."""
+    rank, world = (int(part) for part in options.shard.split('/'))
+    share = indices[rank::world]
+    return share if options.batches is None else share[: options.batches * options.batch]
+
+
+def announced(order, data, options):
+    """The order, which a mount of ours is told of as it is taken."""
+    if not options.announce:
+        return order
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../python'))
+    import ml_overlay
+
+    return ml_overlay.announce(order, data.paths)
 
 
 class Images:
@@ -60,16 +78,36 @@ def as_tensor(images):
     return torch.frombuffer(joined, dtype=torch.uint8).view(len(images), 224, 224, 3)
 
 
+class TorchShare:
+    """A share of an order that all ranks shuffle alike, anew each epoch, as DistributedSampler's."""
+
+    def __init__(self, data, generator, options):
+        self.data = data
+        self.generator = generator
+        self.options = options
+
+    def __iter__(self):
+        import torch
+
+        return iter(limited(torch.randperm(len(self.data), generator=self.generator).tolist(), self.options))
+
+    def __len__(self):
+        return len(limited(range(len(self.data)), self.options))
+
+
 def torch_batches(data, options):
     import torch
 
     torch.set_num_threads(1)
     generator = torch.Generator()
     generator.manual_seed(options.seed)
+    order = {'shuffle': True}
+    if options.announce or options.batches is not None or options.shard != '0/1':
+        order = {'sampler': announced(TorchShare(data, generator, options), data, options)}
     loader = torch.utils.data.DataLoader(
         data,
         batch_size=options.batch,
-        shuffle=True,
+        **order,
         num_workers=options.workers,
         prefetch_factor=options.prefetch,
         persistent_workers=options.persistent,
@@ -86,13 +124,15 @@ def own_batches(data, options):
     def epoch():
         indices = list(range(len(data)))
         order.shuffle(indices)
-        batches = [indices[at : at + options.batch] for at in range(0, len(indices), options.batch)]
+        indices = limited(indices, options)
+        ordered = iter(announced(indices, data, options))
+        batches = -(-len(indices) // options.batch)
         workers = [start_worker(data) for _ in range(options.workers)]
         sent = 0
         try:
-            for received in range(len(batches)):
-                while sent < len(batches) and sent < received + options.workers * options.prefetch:
-                    workers[sent % len(workers)][1].send(batches[sent])
+            for received in range(batches):
+                while sent < batches and sent < received + options.workers * options.prefetch:
+                    workers[sent % len(workers)][1].send(list(itertools.islice(ordered, options.batch)))
                     sent += 1
                 yield workers[received % len(workers)][1].recv()
         finally:
@@ -160,6 +200,9 @@ def main():
     parser.add_argument('--persistent', action='store_true', help='keep the workers from epoch to epoch')
     parser.add_argument('--step-ms', type=float, default=0, help='a training step for each batch')
     parser.add_argument('--own', action='store_true', help='the reader of ours even where there is PyTorch')
+    parser.add_argument('--batches', type=int, help='only so many of each epoch')
+    parser.add_argument('--shard', default='0/1', metavar='RANK/WORLD', help='a share of each epoch, as on a cluster')
+    parser.add_argument('--announce', action='store_true', help='tell the mount what will be read (python/ml_overlay)')
     parser.add_argument('--paced', action='store_true')
     options = parser.parse_args()
 
@@ -174,11 +217,12 @@ def main():
         reader, start = f'PyTorch {torch.__version__}', torch_batches(data, options)
     except ImportError:
         reader, start = 'own reader', own_batches(data, options)
-    print(json.dumps({'ready': reader, 'files': len(data), 'listingSeconds': listing}), flush=True)
+    share = len(limited(range(len(data)), options))
+    print(json.dumps({'ready': reader, 'files': share, 'listingSeconds': listing}), flush=True)
     for number in range(1, options.epochs + 1):
         if options.paced and not sys.stdin.readline():
             return
-        run_epoch(number, start, options, len(data))
+        run_epoch(number, start, options, share)
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ export async function fillIndex(cache: string, source: string, paths: string[]):
   const [only] = cachesIn(cache);
   if (only === undefined || only.holder !== undefined) throw new Error(`${cache} has no cache that is free`);
   const index = IndexDatabase.open(join(only.directory, 'index.sqlite'), `posix:${realpathSync(source)}`, silentLog);
+  await index.endCheckpoints();
   let id = index.lastId + 1;
   for (let from = 0; from < paths.length; from += BATCH) {
     const rows: IndexRow[] = [];

@@ -52,9 +52,11 @@ interface Look {
   heapMiB: number;
   inodes: number;
   objects: number;
-  /** Longest turn of the loop so far, those of 50 ms and more, and for how long the thread waited for a processor. */
+  /** Longest turn of the loop so far, with and without waiting for a processor; and for how long the thread waited for one. */
   longestMs: number;
-  long: number;
+  ownLongestMs: number;
+  /** Turns of 50 ms and more without that wait. */
+  ownLong: number;
   waitedForProcessorMs: number;
 }
 
@@ -98,7 +100,7 @@ export async function millionSuite(scope: Scope, options: MillionOptions): Promi
   const most = (of: (look: Look) => number): number => Math.max(...run.looks.map(of));
   const bounds: Bound[] = [
     { what: 'resident, at most', value: most(({ peakMiB }) => peakMiB), atMost: 700, unit: 'MiB' },
-    { what: 'longest turn of the loop', value: most(({ longestMs }) => longestMs), atMost: 50, unit: 'ms' },
+    { what: 'longest turn of the loop, by itself', value: most((look) => look.ownLongestMs), atMost: 50, unit: 'ms' },
     { what: 'mount, with what was read in the index', value: warmSeconds, atMost: 2, unit: 's' },
     { what: 'mount, with every file in the index', value: fullSeconds, atMost: 2, unit: 's' },
   ];
@@ -201,7 +203,8 @@ class Run {
       inodes: now.inodes,
       objects: cache.objects,
       longestMs: loop?.maxMs ?? Number.NaN,
-      long: loop?.long ?? Number.NaN,
+      ownLongestMs: loop?.ownMaxMs ?? Number.NaN,
+      ownLong: loop?.ownLong ?? Number.NaN,
       waitedForProcessorMs: Number(readFileSync(`/proc/${daemon.pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6,
     };
     this.looks.push(look);
@@ -209,12 +212,25 @@ class Run {
   }
 }
 
-const columns = ['', 's', 'MiB', 'peak', 'heap', 'inodes', 'objects', 'longest turn', '>= 50 ms', 'no processor'];
+const columns = [
+  '',
+  's',
+  'MiB',
+  'peak',
+  'heap',
+  'inodes',
+  'objects',
+  'longest turn',
+  'by itself',
+  '>= 50 ms',
+  'no processor',
+];
 
 function row(look: Look): string[] {
   const numbers = [look.residentMiB, look.peakMiB, look.heapMiB, look.inodes, look.objects].map((n) =>
     count(Math.round(n)),
   );
   const waited = `${count(Math.round(look.waitedForProcessorMs))} ms`;
-  return [look.at, look.seconds.toFixed(2), ...numbers, `${look.longestMs.toFixed(1)} ms`, count(look.long), waited];
+  const turns = [look.longestMs, look.ownLongestMs].map((ms) => `${ms.toFixed(1)} ms`);
+  return [look.at, look.seconds.toFixed(2), ...numbers, ...turns, count(look.ownLong), waited];
 }

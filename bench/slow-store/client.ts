@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import { forceUnmount, mountAt } from '../support/mounts.ts';
 import type { Counts } from './counts.ts';
 import type { Fail, Hang, Match, Shorten } from './rules.ts';
+import type { Pace } from './slow-file-system.ts';
 
-export type { Counts, Fail, Hang, Match, Shorten };
+export type { Counts, Fail, Hang, Match, Pace, Shorten };
 
 export interface SlowStoreOptions {
   source: string;
@@ -65,6 +66,11 @@ export class SlowStore {
 
   async shorten(what: Shorten): Promise<void> {
     await this.#ask('POST', '/shorten', what);
+  }
+
+  /** Slower or quicker from now on, until the next. */
+  async pace(what: Pace): Promise<void> {
+    await this.#ask('POST', '/pace', what);
   }
 
   /** Lets go of everything that hangs. */

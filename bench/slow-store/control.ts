@@ -6,12 +6,13 @@
  *     POST /hang     {path?, kinds?, count?, seconds?}      all of it, or what matches; until released
  *     POST /fail     {path?, kinds?, count?, errno}
  *     POST /shorten  {path?, count?, bytes}
+ *     POST /pace     {latencyMs?, bandwidth?}               from now on; what is left out stays as it is
  *     POST /release                                         lets go of everything that hangs
  *     POST /clear                                           ends all of the above
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Fail, Hang, Shorten } from './rules.ts';
-import type { SlowFileSystem } from './slow-file-system.ts';
+import type { Pace, SlowFileSystem } from './slow-file-system.ts';
 
 const LIMIT = 64 * 1024;
 
@@ -31,6 +32,7 @@ export async function serveControl(store: SlowFileSystem, path: string): Promise
     ['POST /hang', (what) => store.rules.hang(what as Hang)],
     ['POST /fail', (what) => store.rules.fail(what as Fail)],
     ['POST /shorten', (what) => store.rules.shorten(what as Shorten)],
+    ['POST /pace', (what) => store.pace(what as Pace)],
     ['POST /release', () => store.rules.release()],
     ['POST /clear', () => store.rules.clear()],
   ]);

@@ -1,12 +1,13 @@
 /**
  * The way to the store as a virtual clock. Every request waits the latency, all of them side by side; then its bytes
  * cross a link that carries one transfer after another. Due times are computed, not measured, so a late wake-up makes one
- * reply late and never takes bandwidth from the next.
+ * reply late and never takes bandwidth from the next. Both figures may change while it carries something: what it has
+ * accepted keeps its due time.
  */
 export class Link {
-  readonly latencyMs: number;
+  latencyMs: number;
   /** Bytes a second; Infinity: the link costs nothing. */
-  readonly bandwidth: number;
+  bandwidth: number;
   #freeAt = 0;
   #busyMs = 0;
 

@@ -38,6 +38,8 @@ export interface SlowOptions {
   ttlMs: number;
 }
 
+export type Pace = Partial<Pick<SlowOptions, 'latencyMs' | 'bandwidth'>>;
+
 const BUFFER = 1 << 20;
 
 export class SlowFileSystem implements FileSystem {
@@ -63,6 +65,13 @@ export class SlowFileSystem implements FileSystem {
   reset(): void {
     this.#counter.reset();
     this.#link.reset();
+  }
+
+  /** Makes it slower or quicker from now on. */
+  pace({ latencyMs = this.#link.latencyMs, bandwidth = this.#link.bandwidth }: Pace): void {
+    if (!(latencyMs >= 0) || !(bandwidth > 0)) throw new Error('a pace: latencyMs >= 0, bandwidth > 0');
+    this.#link.latencyMs = latencyMs;
+    this.#link.bandwidth = bandwidth;
   }
 
   start(kernel: Kernel): void {

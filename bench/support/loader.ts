@@ -28,6 +28,12 @@ export interface LoaderOptions {
   seed?: number;
   /** The reader of ours even where there is PyTorch: it starts sooner. */
   own?: boolean;
+  /** Only so many batches of each epoch. */
+  batches?: number;
+  /** The mount is told what will be read, by the wrapper around the sampler in python/. */
+  announce?: boolean;
+  /** One of several that share each epoch, and is told so as PyTorch's launchers do. */
+  shard?: { rank: number; world: number };
 }
 
 export interface Loader {
@@ -47,7 +53,15 @@ export async function startLoader(scope: Scope, options: LoaderOptions): Promise
   if (options.own) args.push('--own');
   if (options.persistent) args.push('--persistent');
   if (options.stepMs !== undefined) args.push('--step-ms', String(options.stepMs));
-  const child = lineProcess(scope, options.python, args);
+  if (options.batches !== undefined) args.push('--batches', String(options.batches));
+  if (options.announce) args.push('--announce');
+  const env: Record<string, string> = {};
+  if (options.shard !== undefined) {
+    const { rank, world } = options.shard;
+    args.push('--shard', `${rank}/${world}`);
+    Object.assign(env, { RANK: String(rank), WORLD_SIZE: String(world) });
+  }
+  const child = lineProcess(scope, options.python, args, env);
   const ready = JSON.parse(await child.line(120)) as { ready: string; files: number; listingSeconds: number };
   return {
     reader: ready.ready,

@@ -90,8 +90,17 @@ export interface LineProcess {
 }
 
 /** A child that is spoken to line by line; killed, with its group, when the scope closes. */
-export function lineProcess(scope: Scope, command: string, args: string[]): LineProcess {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+export function lineProcess(
+  scope: Scope,
+  command: string,
+  args: string[],
+  env: Record<string, string> = {},
+): LineProcess {
+  const child = spawn(command, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...env },
+  });
   scope.defer(command, () => killGroup(child));
   const lines: string[] = [];
   let rest = '';

@@ -13,6 +13,7 @@ import { ServedReads } from '../telemetry/served.ts';
 import { Readers } from './data-set-readers.ts';
 import { DataSets } from './datasets.ts';
 import { type AccessedHandle, type AccessObserver, From } from './observer.ts';
+import type { PassersBy } from './passers-by.ts';
 import { Recorder } from './recorder.ts';
 import type { RecordingParts } from './recording.ts';
 import type { AccessSnapshot } from './snapshot.ts';
@@ -34,8 +35,11 @@ export class Access implements AccessObserver, RequestObserver {
   readonly recorder: Recorder;
   /** What brings data before it is read, where something does. */
   #prefetch: Prefetch | undefined;
+  readonly #passersBy: PassersBy | undefined;
 
-  constructor(about: RecordingParts['about'] = { mountpoint: '', source: '', version: '' }) {
+  /** `passersBy`: what they read tells nothing of what is read next. */
+  constructor(about: RecordingParts['about'] = { mountpoint: '', source: '', version: '' }, passersBy?: PassersBy) {
+    this.#passersBy = passersBy;
     this.recorder = new Recorder({ readers: this.#readers, about });
   }
 
@@ -60,14 +64,14 @@ export class Access implements AccessObserver, RequestObserver {
     this.dataSets.opened(handle, thread, begunMs, nowMs);
     this.recorder.recording?.opened(handle, thread, keptPages, begunMs, nowMs);
     const { inode, way, flags } = handle;
-    if (this.#prefetch === undefined || (flags & O_ACCMODE) !== 0) return;
+    if (this.#prefetch === undefined || (flags & O_ACCMODE) !== 0 || this.#passersBy?.has(thread, nowMs)) return;
     const hidden = way.endsWith('passthrough') || inode.attributes.size <= SMALL_BYTES;
     this.#prefetch.opened(inode, hidden, this.dataSets.setOf(inode), nowMs);
   }
 
   reading(handle: AccessedHandle, thread: number, offset: number, size: number, begunMs: number): void {
     this.stall.reading(handle, thread, offset, size, begunMs);
-    this.streams.reading(handle, thread, offset, size, begunMs);
+    if (!this.#passersBy?.has(thread, begunMs)) this.streams.reading(handle, thread, offset, size, begunMs);
   }
 
   read(handle: AccessedHandle, thread: number, offset: number, count: number, from: From, begunMs: number): void {
@@ -78,6 +82,7 @@ export class Access implements AccessObserver, RequestObserver {
     this.recorder.recording?.read(handle, thread, offset, count, from, begunMs, nowMs);
     const { inode, flags } = handle;
     if (this.#prefetch === undefined || count <= 0 || (flags & O_ACCMODE) !== 0) return;
+    if (this.#passersBy?.has(thread, nowMs)) return;
     const missed = from === From.STORE;
     this.#prefetch.read(inode, offset, count, missed, missed ? this.dataSets.setOf(inode) : undefined, thread, nowMs);
   }

@@ -95,12 +95,6 @@ export function isAlive(thread: number): boolean {
   return state !== undefined && state !== 'Z' && state !== 'X';
 }
 
-/** How long a thread could have run and had no processor, and how often it ran, in all. */
-export function schedulingOf(thread: number): { delayMs: number; slices: number } {
-  const [, delayNs = '0', slices = '0'] = readOf(`/proc/${thread}/schedstat`).trim().split(' ');
-  return { delayMs: Number(delayNs) / 1e6, slices: Number(slices) };
-}
-
 function readOf(path: string): string {
   try {
     return readFileSync(path, 'latin1');

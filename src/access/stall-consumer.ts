@@ -10,7 +10,8 @@
  * data comes: from other processes through a pipe, from other threads under a lock. Where it is seen to wait that way while
  * all its readers are idle, or the other way for long, nobody can tell what its waits are for, and nothing is said.
  */
-import { isAlive, isFork, lookAtProcess, type ReadingProcess, schedulingOf } from './processes.ts';
+import { schedulingOf } from '../sys/processor-wait.ts';
+import { isAlive, isFork, lookAtProcess, type ReadingProcess } from './processes.ts';
 import { Doing, look, unwatch, watch } from './stall-sampler.ts';
 
 /** A consumer that is seen to compute less than this may as well wait for its accelerator most of the time: unknown. */

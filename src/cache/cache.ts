@@ -24,6 +24,8 @@ export interface ContentReader {
   path(): string;
   /** Nobody reads it yet: it is brought for somebody who will. */
   readonly ahead?: boolean;
+  /** Nothing is to be kept on its account: what is there as a whole serves it, and that does not count as used. */
+  readonly passing?: boolean;
 }
 
 /** Where a miss is read from. One source reads one version of one file. */
@@ -158,6 +160,10 @@ export interface Cache {
   sizeBytes(): number;
   /** Drops every object of a file. Readers that hold one keep its bytes. */
   drop(file: string): void;
+  /** So much of what is free is for what is brought ahead: misses of readers leave it. Replaces what was claimed before. */
+  claim(bytes: number): void;
+  /** Drops a file that nobody reads; resolves when its space is free: so many bytes. 0: it is in use, or not there. */
+  give(file: string): Promise<number>;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */
   resize(tier: string, sizeBytes: number): Promise<void>;
   /** How fast what is kept is read and checked when nobody else reads; 0: not at all. */

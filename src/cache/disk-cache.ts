@@ -23,12 +23,11 @@ import type { Neighbours } from './neighbours.ts';
 import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
 import { noIndex, type ObjectIndex } from './object-index.ts';
+import { OpenObjects } from './open-objects.ts';
 import { Promised } from './promised.ts';
 import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
 
-/** Descriptors of objects kept open for the next read. */
-const OPEN_MAX = 1024;
 /** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
 const WHOLE_BYTES = 1024 * 1024;
 
@@ -68,8 +67,7 @@ export class DiskCache implements Cache, ObjectHost {
   #neighbours: Neighbours | undefined;
   /** By file: one version of each. */
   readonly #objects = new Map<string, CacheObject>();
-  /** Objects with an open descriptor, longest unused first. */
-  readonly #open = new Set<CacheObject>();
+  readonly #open = new OpenObjects();
   /**
    * Ids go up for ever, by the clock: an index that was lost and begun anew never gives an object the id, and with it the
    * file name, of a left-over one.
@@ -159,7 +157,7 @@ export class DiskCache implements Cache, ObjectHost {
     if (chunks.count > 1) return; // what was found of them is worth its memory: to find it again takes longer
     if (references + uses > 0 || busy || dropped || !item.unclaimed || !this.#index.putBack(object)) return;
     this.#room.putBack(object);
-    this.#close(object);
+    this.#open.close(object);
     this.#objects.delete(object.key.file);
     this.#count(object, false);
     object.bytes = 0; // they count with the row
@@ -182,6 +180,7 @@ export class DiskCache implements Cache, ObjectHost {
   // --- Cache -----------------------------------------------------------------------------------------------------------
 
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined {
+    if (reader?.passing) return this.#acquirePassing(key);
     let object = this.lookup(key);
     if (object === undefined) {
       const item = this.#room.admit(key, reader);
@@ -191,6 +190,13 @@ export class DiskCache implements Cache, ObjectHost {
     object.references++;
     object.used();
     return object;
+  }
+
+  #acquirePassing(key: ContentKey): CachedContent | undefined {
+    const object = this.lookup(key);
+    if (object?.complete) object.references++;
+    else this.#room.refused.neverCache++;
+    return object?.complete ? object : undefined;
   }
 
   has(key: ContentKey): boolean {
@@ -224,6 +230,19 @@ export class DiskCache implements Cache, ObjectHost {
   drop(file: string): void {
     const object = this.#find(file);
     if (object !== undefined) this.remove(object);
+  }
+
+  claim(bytes: number): void {
+    this.#room.claimedBytes = bytes;
+  }
+
+  async give(file: string): Promise<number> {
+    const object = this.#find(file);
+    if (object === undefined || object.held || object.references > 0) return 0;
+    const { bytes } = object;
+    this.remove(object);
+    await object.unlinked;
+    return bytes;
   }
 
   async resize(_tier: string, sizeBytes: number): Promise<void> {
@@ -272,7 +291,7 @@ export class DiskCache implements Cache, ObjectHost {
     this.tier.close();
     this.#scrubber.stop();
     await this.#index.shutdown();
-    for (const object of [...this.#open]) if (object.uses === 0) this.#close(object);
+    this.#open.closeAll();
     this.#onShutdown();
   }
 
@@ -354,21 +373,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   touch(object: CacheObject): void {
-    if (object.dropped) return;
-    this.#open.delete(object);
-    this.#open.add(object);
-    if (this.#open.size <= OPEN_MAX) return;
-    for (const oldest of this.#open) {
-      if (oldest.uses > 0) continue;
-      this.#close(oldest);
-      break;
-    }
-  }
-
-  #close(object: CacheObject): void {
-    this.#open.delete(object);
-    if (object.fd >= 0) sys.close.now(object.fd);
-    object.fd = -1;
+    if (!object.dropped) this.#open.touch(object);
   }
 
   takes(object: CacheObject, firstChunk: number, count: number): number {
@@ -415,7 +420,7 @@ export class DiskCache implements Cache, ObjectHost {
     } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.get(object.key.file) === object) {
       this.#objects.delete(object.key.file); // opened, never read; nothing could be kept of it; or all of it was damaged
       this.#room.removed(object);
-      this.#close(object);
+      this.#open.close(object);
       if (object.hasFile) void this.tier.remove(object.id);
     }
   }
@@ -435,7 +440,7 @@ export class DiskCache implements Cache, ObjectHost {
     if (object.references > 0 && object.fd < 0 && object.bytes > 0) {
       object.fd = this.tier.open(object.id, object.key.size);
     }
-    this.#open.delete(object); // and is the only way to it from then on: not closed to make room for others
+    this.#open.leave(object); // and is the only way to it from then on: not closed to make room for others
     object.dropped = true;
     this.#count(object);
     if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
@@ -451,7 +456,7 @@ export class DiskCache implements Cache, ObjectHost {
   /** The space of a dropped object, once nobody holds it. */
   #free(object: CacheObject): void {
     if (object.references > 0 || object.uses > 0 || object.busy) return;
-    this.#close(object);
+    this.#open.close(object);
     const { bytes } = object;
     if (bytes === 0) return;
     object.bytes = 0;

@@ -2,8 +2,8 @@
  * The index of one tier: which object holds which version of which file, which chunks of it are there, and their checksums.
  * SQLite, written in batches off the read path.
  *
- * WAL with synchronous=NORMAL: a commit is not synced, a checkpoint is. So after a machine stop the index may lag behind,
- * never be torn; and a row says `synced` only after its object was. Rows without it count for nothing after another boot.
+ * WAL: a commit is not synced, a checkpoint is (log-checkpoint.ts). So after a machine stop the index may lag behind, never be
+ * torn; and a row says `synced` only after its object was. Rows without it count for nothing after another boot.
  * SQLite does not see a flipped bit in a value, so each row carries a checksum of itself, the seal.
  *
  * Opening it counts by one small index, without reading the rows: milliseconds where that took seconds. Rows are read by need
@@ -13,6 +13,7 @@ import * as fs from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import type { Log } from '../telemetry/log.ts';
+import { LogCheckpoint } from './log-checkpoint.ts';
 
 export const SCHEMA_VERSION = 2;
 
@@ -60,17 +61,20 @@ export class IndexDatabase {
   readonly #slice: StatementSync;
   readonly #has: StatementSync;
   readonly #boot: string;
+  readonly #log: LogCheckpoint;
+  /** To be written when the log may be. */
+  readonly #held = new Map<string, string>();
   readonly totals: IndexTotals;
   /** The highest id in it; 0 when it is empty. */
   readonly lastId: number;
   /** Another boot than the one that wrote it: only what was synced counts. */
   readonly rebooted: boolean;
 
-  private constructor(db: DatabaseSync, storeId: string, boot: string) {
+  private constructor(db: DatabaseSync, path: string, storeId: string, boot: string) {
     this.#db = db;
     this.#boot = boot;
     db.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -4000;
+      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4000;
       CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     `);
     const meta = readMeta(db);
@@ -84,9 +88,9 @@ export class IndexDatabase {
       CREATE INDEX IF NOT EXISTS byFile ON objects (file, bytes);
     `);
     this.rebooted = meta.has('boot') && meta.get('boot') !== boot;
-    this.setMeta('schema', String(SCHEMA_VERSION));
-    this.setMeta('store', storeId);
-    if (!this.rebooted) this.settled();
+    this.#putMeta('schema', String(SCHEMA_VERSION));
+    this.#putMeta('store', storeId);
+    if (!this.rebooted) this.#putMeta('boot', boot);
     this.#put = db.prepare(`INSERT OR REPLACE INTO objects (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#delete = db.prepare('DELETE FROM objects WHERE id = ?');
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE file = ? ORDER BY id DESC LIMIT 1`);
@@ -97,6 +101,7 @@ export class IndexDatabase {
     this.lastId = Number(db.prepare('SELECT max(id) AS id FROM objects').get()!.id ?? 0);
     if (!Number.isSafeInteger(this.lastId) || !Number.isFinite(this.totals.bytes))
       throw new Error('its ids are damaged');
+    this.#log = new LogCheckpoint(db, path);
   }
 
   /** Opens the index; one that cannot be used (damaged, newer, another store's) is moved aside and begun anew. */
@@ -113,7 +118,7 @@ export class IndexDatabase {
   static #try(path: string, storeId: string, boot: string): IndexDatabase {
     const db = new DatabaseSync(path);
     try {
-      return new IndexDatabase(db, storeId, boot);
+      return new IndexDatabase(db, path, storeId, boot);
     } catch (error) {
       db.close();
       throw error;
@@ -154,15 +159,37 @@ export class IndexDatabase {
   }
 
   meta(key: string): string | undefined {
-    return this.#db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value?.toString();
+    return this.#held.get(key) ?? this.#db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value?.toString();
   }
 
   setMeta(key: string, value: string): void {
+    if (this.busy) this.#held.set(key, value);
+    else this.#putMeta(key, value);
+  }
+
+  #putMeta(key: string, value: string): void {
     this.#db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
   }
 
-  /** Writes one batch as one transaction. Throws what SQLite says; nothing of the batch is written then. */
+  /** Its log is being brought into the database: nothing can be written for a while. */
+  get busy(): boolean {
+    return this.#log.underWay;
+  }
+
+  /** Resolves when it is not busy, and it will not be any more. */
+  async endCheckpoints(): Promise<void> {
+    await this.#log.end();
+    this.#writeHeld();
+  }
+
+  #writeHeld(): void {
+    for (const [key, value] of this.#held) this.#putMeta(key, value);
+    this.#held.clear();
+  }
+
+  /** Writes one batch as one transaction, when it is not busy. Throws what SQLite says; nothing of the batch is written then. */
   write(rows: Iterable<IndexRow>, deleted: Iterable<number>): void {
+    if (this.busy) throw new Error('the index is busy');
     this.#db.exec('BEGIN');
     try {
       for (const id of deleted) this.#delete.run(id);
@@ -176,10 +203,11 @@ export class IndexDatabase {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
+    this.#log.wrote(() => this.#writeHeld());
   }
 
   close(): void {
-    this.#db.close();
+    this.#log.close();
   }
 }
 

@@ -236,6 +236,7 @@ export class IndexWriter implements ObjectIndex {
 
   /** Writes one batch; what could not be written stays for the next. */
   #flushBatch(): boolean {
+    if (this.#db.busy) return false;
     const objects: CacheObject[] = [];
     for (const object of this.#dirty) {
       objects.push(object);
@@ -349,8 +350,9 @@ export class IndexWriter implements ObjectIndex {
         this.#dirty.add(object);
       }
     }
-    while ((this.#dirty.size > 0 || this.#deleted.size > 0) && this.#flushBatch());
     try {
+      await this.#db.endCheckpoints();
+      while ((this.#dirty.size > 0 || this.#deleted.size > 0) && this.#flushBatch());
       this.#db.close();
     } catch (error) {
       this.#log.warn({ tier: this.#tier.directory, error: String(error) }, 'the cache index was not closed');

@@ -127,6 +127,7 @@ export class TieredCache implements Cache {
 
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined {
     const best = this.#best(key);
+    if (reader?.passing) return (best?.tier ?? this.#last).cache.acquire(key, reader);
     if (best === undefined) return this.#enter(key, reader);
     const { tier, object } = best;
     // What a faster tier cannot bring to its end is begun anew where there is room.
@@ -188,6 +189,15 @@ export class TieredCache implements Cache {
 
   drop(file: string): void {
     for (const { cache } of this.#tiers) cache.drop(file);
+  }
+
+  claim(bytes: number): void {
+    for (const { cache } of this.#tiers) cache.claim(bytes);
+  }
+
+  async give(file: string): Promise<number> {
+    const given = await Promise.all(this.#tiers.map(({ cache }) => cache.give(file)));
+    return given.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   async resize(path: string, sizeBytes: number): Promise<void> {

@@ -1,6 +1,7 @@
 /** Puts store, cache and overlay together as the settings say. */
 import { Access } from '../access/access.ts';
 import { jobWidth } from '../access/job-width.ts';
+import { PassersBy } from '../access/passers-by.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { memoryBudget, metadataBudget } from '../config/memory.ts';
@@ -16,6 +17,7 @@ import {
 } from '../overlay/index.ts';
 import { laneWidth, openPosixStore, StoreError } from '../store/posix/index.ts';
 import type { SpeedClass, Store } from '../store/store.ts';
+import { beginIoUring } from '../sys/uring-calls.ts';
 import type { Log } from '../telemetry/log.ts';
 import { cachePlaces, type EffectiveCache, effectiveCache, isOnDisk, openCacheAt } from './cache-places.ts';
 import { confirmed, shelfFor } from './shelf.ts';
@@ -30,6 +32,8 @@ export interface Assembly {
   virtual: VirtualFiles | undefined;
   /** Who reads what; undefined with `telemetry=off`. */
   access: Access | undefined;
+  /** Why calls that may wait go to the pool of threads and not through an io_uring; undefined: they do not. */
+  withoutIoUring: string | undefined;
   /** What `auto` came to. */
   effective: {
     storeSpeed: SpeedClass;
@@ -44,6 +48,8 @@ export function doesWithoutOpen({ immutable, ro, transport, disable }: Settings)
   return immutable && ro && transport === 'kernel' && !disable.includes('no-open-support');
 }
 
+/** Threads of the kernel: cheap, and there as long as they have something to do. */
+const IO_URING_WORKERS = 128;
 const POOLED_TTL_MS = 60_000;
 const INLINE_TTL_MS = 5_000;
 const POOLED_NEGATIVE_TTL_MS = 1_000;
@@ -54,6 +60,8 @@ const READ_AHEAD_WINDOWS = 8;
 
 export async function assemble(request: DaemonRequest, log: Log): Promise<Assembly> {
   const { settings } = request;
+  const withoutIoUring = settings.disable.includes('io-uring') ? 'disabled by option' : beginIoUring(IO_URING_WORKERS);
+  log.debug({ withoutIoUring }, 'calls that may wait');
   const store = await openStore(request, log);
   const { attributesTtlMs, negativeTtlMs } = leases(settings, store.speed);
   let cache: Cache | undefined;
@@ -64,8 +72,10 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     await store.shutdown();
     throw error;
   }
+  const names = settings['never-cache-process'];
+  const passersBy = names.length > 0 ? new PassersBy(names) : undefined;
   const access = settings.telemetry
-    ? new Access({ mountpoint: request.mountpoint, source: request.source, version })
+    ? new Access({ mountpoint: request.mountpoint, source: request.source, version }, passersBy)
     : undefined;
   const virtual = virtualFiles(settings);
   const hiddenInRoot = virtual && VIRTUAL_NAME;
@@ -80,6 +90,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     cache,
     log,
     observer: access,
+    passersBy,
     attributesTtlMs,
     negativeTtlMs,
     immutable: settings.immutable,
@@ -94,7 +105,7 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
     shelf,
     sampleOpens: settings.telemetry ? settings['sample-opens'] : 0,
     warmupRequests: WARMUP_SHARE * laneWidth(),
-    prefetch: prefetchOf(settings, access),
+    prefetch: prefetchOf(request, access, log),
   });
   if (access !== undefined && overlay.prefetch !== undefined) access.feed(overlay.prefetch);
   const effective: Assembly['effective'] = {
@@ -105,16 +116,21 @@ export async function assemble(request: DaemonRequest, log: Log): Promise<Assemb
   };
   await confirmed(overlay.prepare());
   const fileSystem = virtual === undefined ? overlay : new VirtualOverlay(overlay, virtual, log);
-  return { store, cache, overlay, fileSystem, virtual, access, effective };
+  return { store, cache, overlay, fileSystem, virtual, access, withoutIoUring, effective };
 }
 
 /** Whoever is not observed has nothing brought ahead. */
-function prefetchOf(settings: Settings, access: Access | undefined): PrefetchWish | undefined {
+function prefetchOf(
+  { settings, mountpoint }: DaemonRequest,
+  access: Access | undefined,
+  log: Log,
+): PrefetchWish | undefined {
   const { prefetch, bulk, readahead, 'store-limit': bytes, 'store-request-limit': requests } = settings;
   if (!prefetch || access === undefined) return undefined;
   const limit = { bytesPerSecond: bytes || undefined, requestsPerSecond: requests || undefined };
+  const plans = { log, mountpoint, withoutOpen: doesWithoutOpen(settings) };
   const aheadBytes = READ_AHEAD_WINDOWS * readahead;
-  return { bulk, limit, jobWidth, aheadBytes, requestsMost: WARMUP_SHARE * laneWidth() };
+  return { bulk, limit, jobWidth, plans, aheadBytes, requestsMost: WARMUP_SHARE * laneWidth() };
 }
 
 /** libfuse believes the size of a file by its path, and these have another each time they are looked up. */

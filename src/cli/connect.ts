@@ -2,7 +2,7 @@
 import type { AccessedFile } from '../access/observer.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { MloError } from '../errors.ts';
-import { MountError, mountFuse, Session } from '../fuse/index.ts';
+import { carriedRequestBytes, LARGEST_TRANSFER, MountError, mountFuse, Session } from '../fuse/index.ts';
 import { close } from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ConnectionTotal, LoopStats } from '../telemetry/stats.ts';
@@ -45,16 +45,19 @@ function allowOther({ settings }: DaemonRequest): boolean {
 
 async function connectKernel(
   request: DaemonRequest,
-  { fileSystem, overlay, access }: Assembly,
+  { fileSystem, overlay, access, store, cache }: Assembly,
   log: Log,
 ): Promise<Connection> {
   const { settings, mountpoint, source } = request;
+  // Requests to a store that may be slow are worth their number; what is carried comes from files of this machine.
+  const carries = !settings.disable.includes('splice') && (cache !== undefined || store.speed === 'inline');
   const mounted = await mountFuse({
     mountpoint,
     fsName: source,
     readOnly: settings.ro,
     allowOther: allowOther(request),
     flags: request.flags,
+    maxReadBytes: carries ? carriedRequestBytes(LARGEST_TRANSFER) : LARGEST_TRANSFER,
   }).catch((error: unknown) => {
     if (error instanceof MountError) throw new MloError('MLO_MOUNT', error.message, error.remedy);
     throw error;

@@ -8,6 +8,7 @@ import type { Assembly } from './assemble.ts';
 import type { Connection } from './connect.ts';
 import { changeLive } from './live-settings.ts';
 import type { DaemonLog } from './logging.ts';
+import { planControl } from './plan-control.ts';
 import { readinessOf } from './readiness.ts';
 import { operationRows, statsDocument } from './stats-document.ts';
 import { traceControl } from './trace-control.ts';
@@ -57,7 +58,7 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
       readaheadSet: connection.readaheadSet,
       metrics: handlers.metricsUrl,
       health: health(parts),
-      capabilities: connection.capabilities,
+      capabilities: capabilities(parts),
       options: options(request),
       effective: assembly.effective,
       debug: { resources: resourcesByKind(), memory: process.memoryUsage() },
@@ -71,8 +72,16 @@ export function controlHandlers(parts: DaemonParts): LiveHandlers {
     trace: (wanted) => traceControl(parts, wanted),
     set: (wanted) => changeLive(parts, wanted),
     warmup: (wanted) => warmupControl(parts, wanted),
+    plan: (wanted) => planControl(parts, wanted),
   };
   return handlers;
+}
+
+/** Those of the connection to the kernel, and of this process. */
+function capabilities({ connection, assembly }: DaemonParts): Connection['capabilities'] {
+  const { on, off } = connection.capabilities;
+  const why = assembly.withoutIoUring;
+  return why === undefined ? { on: [...on, 'io-uring'], off } : { on, off: { ...off, 'io-uring': why } };
 }
 
 function options({ texts, origins }: DaemonRequest): Record<string, { value: string; from: string }> {

@@ -103,7 +103,7 @@ async function begin(request: DaemonRequest, paths: RecordPaths, log: DaemonLog)
   });
   try {
     const handlers = controlHandlers({ request, assembly, connection, log, defects });
-    addControlFiles(assembly.virtual, handlers);
+    addControlFiles(assembly.virtual, handlers, assembly.overlay.prefetch?.plans, log.log);
     const server = await serveAll(request, paths.socket, handlers, log);
     const record: MountRecord = {
       mountpoint,

@@ -4,8 +4,8 @@ import { findRecord } from '../control/registry.ts';
 import { mountpointNamed } from './mountpoint-named.ts';
 import { deviceOf, isConnected } from './probe.ts';
 
-/** A mount that does not answer within this time is not dead: its daemon hangs. */
-const ANSWER_MS = 2000;
+/** A mount that does not answer within this time, which a busy machine may need, is not dead: its daemon hangs. */
+const ANSWER_MS = 5000;
 /** Who mounts over and over where nothing is cleared away. */
 const STACKED_MOST = 16;
 

@@ -16,6 +16,7 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show or classify FILE
   cache list|check|clear DIR          what a cache directory holds, whether it is all right; empties it
   warmup PATH... [--check | --evict]  bring files below a mount into its cache; how much is there; drop it
+  plan MOUNTPOINT FILE|-              announce what a job will read, in order; --list, --withdraw NAME
   simulate --trace FILE --cache SIZE  what a cache of that size would hit, by each policy
   set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...
   doctor [--json]                     what this machine offers, and what to do about what it does not
@@ -51,6 +52,8 @@ async function textFor(about: string | undefined): Promise<string> {
       return (await import('./stats.ts')).help;
     case 'warmup':
       return (await import('./warmup.ts')).help;
+    case 'plan':
+      return (await import('./plan.ts')).help;
     case 'set':
       return (await import('./set.ts')).help;
     case 'cache':
@@ -70,6 +73,7 @@ async function textFor(about: string | undefined): Promise<string> {
         'status',
         'stats',
         'warmup',
+        'plan',
         'set',
         'trace',
         'cache',

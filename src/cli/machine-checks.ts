@@ -27,6 +27,7 @@ export async function checkMachine(): Promise<Finding[]> {
     kernel(),
     device(),
     await systemCalls(),
+    await ioUring(),
     helper(),
     otherUsers(),
     passthrough(),
@@ -69,6 +70,19 @@ async function systemCalls(): Promise<Finding> {
   } catch (error) {
     const remedy = 'npm ci --ignore-scripts; it needs glibc on x64 or arm64';
     return { subject, verdict: 'bad', found: `koffi cannot be loaded (${(error as Error).message})`, remedy };
+  }
+}
+
+async function ioUring(): Promise<Finding> {
+  const subject = 'io_uring';
+  try {
+    const { beginIoUring } = await import('../sys/uring-calls.ts');
+    const why = beginIoUring(1);
+    if (why === undefined) return { subject, verdict: 'ok', found: 'can be used' };
+    const remedy = 'works without, with more of the processor for each file that comes from a slow store';
+    return { subject, verdict: 'note', found: why, remedy };
+  } catch {
+    return { subject, verdict: 'note', found: 'not looked for: koffi cannot be loaded' };
   }
 }
 

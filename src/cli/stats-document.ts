@@ -2,7 +2,7 @@
 import { NO_STALL } from '../access/snapshot.ts';
 import { OPCODE_COUNT, Opcode, opcodeName } from '../fuse/abi.ts';
 import type { LatencyTable } from '../telemetry/latency.ts';
-import type { PrefetchStats } from '../telemetry/stats.ts';
+import type { PlanStats, PrefetchStats } from '../telemetry/stats.ts';
 import {
   type CacheStats,
   connectionTotals,
@@ -36,6 +36,7 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
     metadata: assembly.overlay.metadata() ?? null,
     store: assembly.store.counts(),
     prefetch: prefetchStats(assembly),
+    plans: planStats(assembly),
     warmups: assembly.overlay.warmups.totals(),
     stall: seen?.stall ?? NO_STALL,
     processes: mostOf(seen?.processes ?? [], ({ opens, reads }) => opens + reads),
@@ -137,6 +138,11 @@ function daemonNow(): StatsDocument['daemon'] {
     cpuSeconds: (user + system) / 1e6,
     upSeconds: process.uptime(),
   };
+}
+
+function planStats({ overlay }: Assembly): PlanStats[] {
+  const plans = overlay.prefetch?.plans.snapshot().plans ?? [];
+  return plans.map(({ trouble: _, ...plan }) => plan);
 }
 
 const ORDERS_SHOWN = 16;

@@ -30,4 +30,5 @@ export const switchableCapabilities = [
   'posix-locks',
   'flock-locks',
   'over-io-uring',
+  'io-uring',
 ] as const;

@@ -190,6 +190,15 @@ export const settingsSchema = z.strictObject({
     repeatable: true,
     about: 'Files that match are never kept on disk. Globs as for `pin`, and stronger.',
   }),
+  'never-cache-process': described(globs, {
+    value: 'NAME',
+    fallback: '',
+    repeatable: true,
+    about:
+      'Nothing is kept on disk, or brought ahead, for processes of this name (`restic`, `clam*`): backup and other scanners, ' +
+      'which read everything once. What is there serves them. The name is that of `ps -o comm`, without what follows its ' +
+      '15th letter.',
+  }),
   'attr-ttl': described(z.union([auto, duration]), {
     value: 'SECONDS|auto',
     fallback: 'auto',
@@ -228,7 +237,7 @@ export const settingsSchema = z.strictObject({
     value: 'owner|all|off',
     fallback: 'owner',
     about:
-      'Virtual files in `.mlo/` under the mountpoint (`stats`, `config`), not listed and never in the source: readable by ' +
+      'Virtual files in `.mlo/` under the mountpoint (`stats`, `config`, `plan`), not listed and never in the source: readable by ' +
       'the user who mounted (`owner`) or by all who may enter the mount (they then see what others read), or not there ' +
       '(`off`; also with `transport=libfuse`). They hide a `.mlo` of the source.',
   }),

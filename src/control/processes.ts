@@ -3,17 +3,27 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Field 22 of /proc/PID/stat; undefined when there is no such process, or only its remains. */
 export function startTimeOf(pid: number): string | undefined {
+  const fields = statOf(pid);
+  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+}
+
+/** /proc/PID/stat from the third field, the state, on; nothing when there is no such process. */
+function statOf(pid: number): string[] {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return undefined;
+    return [];
   }
 }
 
 export function isAlive(process: { pid: number; startTime: string }): boolean {
   return startTimeOf(process.pid) === process.startTime;
+}
+
+/** Whether it runs, or would if there were a processor for it; else it sleeps, or waits for a device. */
+export function wantsProcessor(pid: number): boolean {
+  return statOf(pid)[0] === 'R';
 }
 
 export interface Holder {

@@ -2,7 +2,7 @@
  * The daemon's control socket: HTTP with JSON on a Unix socket that only the daemon's user can open; and, when asked for, the
  * metrics on TCP.
  *
- *   GET /status, /stats, /metrics, /history?seconds=N, /ready      POST /unmount, /set, /trace, /warmup
+ *   GET /status, /stats, /metrics, /history?seconds=N, /ready      POST /unmount, /set, /trace, /warmup, /plan
  */
 import type { AddressInfo } from 'node:net';
 import { MloError } from '../errors.ts';
@@ -31,6 +31,8 @@ export interface ControlHandlers {
   trace(request: Record<string, unknown>): Promise<object>;
   /** Begins, feeds, ends or tells of a job that brings files into the cache. */
   warmup(request: Record<string, unknown>): Promise<object>;
+  /** Takes, forgets or tells of what jobs announce that they will read. */
+  plan(request: Record<string, unknown>): Promise<object>;
 }
 
 export interface Serving {
@@ -59,6 +61,7 @@ function routes(handlers: ControlHandlers): Routes {
     'POST /unmount': async (_, { force }) => json(await handlers.unmount({ force: force === true })),
     'POST /trace': async (_, body) => json(await handlers.trace(body)),
     'POST /warmup': async (_, body) => json(await handlers.warmup(body)),
+    'POST /plan': async (_, body) => json(await handlers.plan(body)),
     'POST /set': async (_, body) => json(await handlers.set(textsOf(body))),
   };
 }

@@ -274,6 +274,20 @@ export const layouts = {
     ['padding', 'u32'],
   ],
   lseek_out: [['offset', 'u64']],
+  ioctl_in: [
+    ['fh', 'u64'],
+    ['flags', 'u32'],
+    ['cmd', 'u32'],
+    ['arg', 'u64'],
+    ['in_size', 'u32'],
+    ['out_size', 'u32'],
+  ],
+  ioctl_out: [
+    ['result', 'i32'],
+    ['flags', 'u32'],
+    ['in_iovs', 'u32'],
+    ['out_iovs', 'u32'],
+  ],
   copy_file_range_in: [
     ['fh_in', 'u64'],
     ['off_in', 'u64'],

@@ -43,7 +43,7 @@ export interface MountOptions {
   defaultPermissions?: boolean;
   flags?: readonly MountFlag[];
   /** Most bytes of one READ. 1 MiB unless said. */
-  maxRead?: number;
+  maxReadBytes?: number;
   /** Which way; 'auto' takes mount(2) when permitted. */
   how?: 'auto' | 'syscall' | 'fusermount3';
 }
@@ -63,7 +63,7 @@ export interface Mounted {
 }
 
 const SUBTYPE = 'ml-overlay';
-const DEFAULT_MAX_READ = 1 << 20;
+const DEFAULT_MAX_READ_BYTES = 1 << 20;
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
@@ -127,7 +127,7 @@ function resolveMountpoint(path: string): string {
 function dataOptions(options: MountOptions): string[] {
   const data: string[] = [];
   if (options.defaultPermissions ?? true) data.push('default_permissions');
-  data.push(`max_read=${options.maxRead ?? DEFAULT_MAX_READ}`);
+  data.push(`max_read=${options.maxReadBytes ?? DEFAULT_MAX_READ_BYTES}`);
   return data;
 }
 

@@ -64,7 +64,8 @@ export interface SessionEnd {
 const SHORT_WAIT_MS = 1;
 /** Frames served before libuv has a turn, when the device never runs empty. */
 const BATCH = 64;
-const LARGEST_TRANSFER = 1 << 20;
+/** Most bytes of one READ or WRITE. */
+export const LARGEST_TRANSFER = 1 << 20;
 /** The kernel demands room for the largest WRITE with its headers; a page more keeps the data's end off the edge. */
 const FRAME_SLACK = 4096 + BODY + WriteIn.size;
 const LONGEST_TIMER_MS = 0x7fff_ffff;

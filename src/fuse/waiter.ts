@@ -3,6 +3,7 @@
  * due. libuv's descriptor becomes readable for all it waits for: sockets, signals, children, its pool.
  */
 import * as sys from '../sys/libc.ts';
+import { libuvDescriptor, libuvTimeout } from '../sys/libuv.ts';
 
 const POLLFD = 8;
 const POLLIN = 1;
@@ -13,12 +14,12 @@ export class Waiter {
   readonly #fds: Buffer = Buffer.alloc(2 * POLLFD);
   readonly #view: DataView = new DataView(this.#fds.buffer, this.#fds.byteOffset, this.#fds.length);
   readonly #address: number = sys.addressOf(this.#fds);
-  readonly #timeout: () => number = sys.libuvTimeout();
+  readonly #timeout: () => number = libuvTimeout();
 
   constructor(device: number) {
     this.#fds.writeInt32LE(device, 0);
     this.#fds.writeInt16LE(POLLIN, 4);
-    this.#fds.writeInt32LE(sys.libuvDescriptor(), POLLFD);
+    this.#fds.writeInt32LE(libuvDescriptor(), POLLFD);
     this.#fds.writeInt16LE(POLLIN, POLLFD + 4);
   }
 

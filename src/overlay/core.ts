@@ -1,6 +1,7 @@
 /** What every operation of the overlay works on. One thread owns all of it. */
 
 import type { AccessObserver } from '../access/observer.ts';
+import type { PassersBy } from '../access/passers-by.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Shelf } from '../cache/shelf.ts';
 import type { PrefetchOptions } from '../prefetch/index.ts';
@@ -39,6 +40,8 @@ export interface OverlayOptions {
   log: Log;
   /** Told of every open, read and write. */
   observer?: AccessObserver | undefined;
+  /** On whose account nothing is kept. */
+  passersBy?: PassersBy | undefined;
   /** How long attributes and names may be believed without asking the store (the lease), in milliseconds. */
   attributesTtlMs: number;
   /** How long the kernel may believe that a name does not exist, in milliseconds. */
@@ -78,7 +81,10 @@ export interface OverlayOptions {
 }
 
 /** What is brought before somebody reads it; see prefetch/. */
-export type PrefetchWish = Pick<PrefetchOptions, 'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'aheadBytes'>;
+export type PrefetchWish = Pick<
+  PrefetchOptions,
+  'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans' | 'aheadBytes'
+>;
 
 const METADATA_BYTES = 64 * 2 ** 20;
 
@@ -132,6 +138,7 @@ export class Core {
   readonly cache: Cache | undefined;
   readonly log: Log;
   readonly observer: AccessObserver | undefined;
+  readonly #passersBy: PassersBy | undefined;
   ttlMs: number;
   negativeTtlMs: number;
   readonly immutable: boolean;
@@ -166,6 +173,7 @@ export class Core {
     this.cache = options.cache;
     this.log = options.log;
     this.observer = options.observer;
+    this.#passersBy = options.passersBy;
     this.immutable = options.immutable ?? false;
     this.ttlMs = this.immutable ? FOREVER_MS : options.attributesTtlMs;
     this.negativeTtlMs = this.immutable ? FOREVER_MS : (options.negativeTtlMs ?? 0);
@@ -201,6 +209,11 @@ export class Core {
   /** Attributes so fresh that a later change could carry the same time stamps prove nothing later. */
   unsettled(attributes: Attributes): boolean {
     return Date.now() - (attributes.ctimeSec * 1000 + attributes.ctimeNsec / 1e6) < this.#timestampGranularityMs;
+  }
+
+  /** Nothing is to be kept on account of this thread. */
+  passesBy(thread: number): boolean {
+    return this.#passersBy?.has(thread, this.nowMs()) === true;
   }
 
   inode(node: NodeId): Inode | undefined {

@@ -12,7 +12,7 @@
 import type { Attributes } from '../store/attributes.ts';
 import type { AttributeChanges, StoreStatistics } from '../store/store.ts';
 import type { Carrier } from '../sys/carrier.ts';
-import type { Reply } from '../sys/errno.ts';
+import type { Outcome, Reply } from '../sys/errno.ts';
 
 export type NodeId = number;
 export const ROOT: NodeId = 1;
@@ -147,6 +147,8 @@ export interface FileSystem {
   release(node: NodeId, handle: HandleId): void;
   fallocate(node: NodeId, handle: HandleId, mode: number, offset: number, length: number, caller: Caller): Reply<0>;
   lseek(node: NodeId, handle: HandleId, offset: number, whence: number): Reply<number>;
+  /** `data` is valid until it returns; the result is what ioctl(2) returns. Absent: no file knows any (ENOTTY). */
+  ioctl?(node: NodeId, command: number, data: Uint8Array): Outcome<number>;
   copyFileRange(
     node: NodeId,
     handle: HandleId,

@@ -108,7 +108,7 @@ export function openForReading(core: Core, inode: Inode, flags: number, thread =
     core.supersede(inode); // its holders keep their backing file; nothing else may be opened beside it
     return stale(core);
   }
-  const content = contentFor(core, inode);
+  const content = contentFor(core, inode, thread);
   if (content?.complete === true) {
     if (sampleInTheWay(core, inode, thread)) return leaveToSample(core, inode);
     if (wantsPassthrough(core, inode)) {
@@ -179,7 +179,7 @@ function usableAgain(core: Core, inode: Inode, backing: Backing): boolean {
 }
 
 /** The cached object of an inode's content, where it may be served from one. */
-function contentFor(core: Core, inode: Inode): CachedContent | undefined {
+function contentFor(core: Core, inode: Inode, thread: number): CachedContent | undefined {
   if (core.cache === undefined || inode.writers > 0 || inode.selfModified || inode.unlinked) return undefined;
   if (core.writerAwaited(inode)) return undefined;
   if (inode.content !== undefined && !inode.content.stale) {
@@ -189,7 +189,8 @@ function contentFor(core: Core, inode: Inode): CachedContent | undefined {
   core.dropContent(inode);
   if (core.unsettled(inode.attributes)) return undefined; // its version would not tell the next change
   const key = { file: inode.fileKey, version: inode.version, size: inode.attributes.size };
-  inode.content = core.cache.acquire(key, inode);
+  const reader = core.passesBy(thread) ? { path: () => inode.path(), passing: true } : inode;
+  inode.content = core.cache.acquire(key, reader);
   return inode.content;
 }
 

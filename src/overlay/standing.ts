@@ -23,6 +23,8 @@ export class StandingHandles {
   readonly #core: Core;
   /** The longest unused first. */
   readonly #inodes = new Set<Inode>();
+  /** Of these, those opened for who passes by, without what a cache has not: others get another handle. */
+  readonly #passing = new Set<Inode>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -39,11 +41,13 @@ export class StandingHandles {
     const core = this.#core;
     const inode = core.inode(node);
     if (inode === undefined) return -Errno.ESTALE;
+    if (this.#passing.has(inode) && !core.passesBy(caller.pid)) this.#end(inode);
     if (inode.standing !== 0) {
       this.#use(inode);
       return read(core, inode.standing, offset, size, into, caller, carrier);
     }
-    const opened = andThen(openForReading(core, inode, O_RDONLY), ({ handle }) => this.#stand(inode, handle));
+    const { pid } = caller;
+    const opened = andThen(openForReading(core, inode, O_RDONLY, pid), ({ handle }) => this.#stand(inode, handle, pid));
     if (opened instanceof Promise) return this.#readOpened(opened, offset, size, { ...caller });
     return failed(opened) ? opened : read(core, (opened as FileHandle).id, offset, size, into, caller, carrier);
   }
@@ -59,10 +63,13 @@ export class StandingHandles {
   }
 
   /** Takes a handle just opened as the standing one; another READ may have been quicker. */
-  #stand(inode: Inode, id: number): FileHandle {
+  #stand(inode: Inode, id: number, thread: number): FileHandle {
     const core = this.#core;
     if (inode.standing !== 0) release(core, id);
-    else inode.standing = id;
+    else {
+      inode.standing = id;
+      if (inode.content === undefined && core.passesBy(thread)) this.#passing.add(inode);
+    }
     this.#use(inode);
     return core.files.get(inode.standing)!;
   }
@@ -79,6 +86,7 @@ export class StandingHandles {
 
   #end(inode: Inode): void {
     this.#inodes.delete(inode);
+    this.#passing.delete(inode);
     const { standing } = inode;
     inode.standing = 0;
     release(this.#core, standing);

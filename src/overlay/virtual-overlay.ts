@@ -1,6 +1,7 @@
 /**
  * The overlay with virtual files in it: passes every operation on, save those on a virtual node and on the one name in
- * the root that leads to them. There everything can be read and nothing changed (EROFS).
+ * the root that leads to them. There everything can be read and nothing changed (EROFS), save that some files take what is
+ * written to them.
  */
 import type { StoreStatistics } from '../store/store.ts';
 import type { Carrier } from '../sys/carrier.ts';
@@ -26,6 +27,9 @@ import {
 import { isVirtual, VIRTUAL_NAME, type VirtualFiles } from './virtual.ts';
 
 const SEEK_DATA = 3;
+
+/** What truncating changes. */
+const BEGINS: ReadonlySet<string> = new Set(['size', 'mtime', 'clearSuidSgid']);
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -122,7 +126,10 @@ export class VirtualOverlay implements FileSystem {
   }
 
   setattr(node: NodeId, changes: SetAttributes, handle: HandleId | undefined, caller: Caller): Reply<AttributesReply> {
-    return isVirtual(node) ? -Errno.EROFS : this.#inner.setattr(node, changes, handle, caller);
+    if (!isVirtual(node)) return this.#inner.setattr(node, changes, handle, caller);
+    // To begin at 0 is how most programs open for writing; there is nothing to cut off.
+    const begins = changes.size !== undefined && Object.keys(changes).every((key) => BEGINS.has(key));
+    return begins && this.#files.isWritable(node) ? this.#files.attributes(node) : -Errno.EROFS;
   }
 
   readlink(node: NodeId): Reply<Buffer> {
@@ -159,11 +166,18 @@ export class VirtualOverlay implements FileSystem {
 
   open(node: NodeId, flags: number, clearSuidSgid: boolean, caller: Caller): Reply<Opened> {
     if (!isVirtual(node)) return this.#inner.open(node, flags, clearSuidSgid, caller);
-    if (mayWrite(flags)) return -Errno.EROFS;
+    if (mayWrite(flags)) return this.#openForWriting(node);
     const bytes = this.#files.bytes(node);
     if (failed(bytes)) return bytes;
     // The node says all there is to say of a handle; it is no 0.
     return { handle: node, keepCache: true, backingId: 0, directIo: false, noFlush: true, nonSeekable: false };
+  }
+
+  #openForWriting(node: NodeId): Outcome<Opened> {
+    const handle = this.#files.openForWriting(node);
+    if (failed(handle)) return handle;
+    // Past the page cache, so that each write(2) comes here as it is and is told how much was taken.
+    return { handle, keepCache: false, backingId: 0, directIo: true, noFlush: true, nonSeekable: false };
   }
 
   read(
@@ -191,7 +205,9 @@ export class VirtualOverlay implements FileSystem {
     clearSuidSgid: boolean,
     caller: Caller,
   ): Reply<number> {
-    return isVirtual(node) ? -Errno.EBADF : this.#inner.write(node, handle, offset, data, clearSuidSgid, caller);
+    return isVirtual(node)
+      ? this.#files.write(handle, data)
+      : this.#inner.write(node, handle, offset, data, clearSuidSgid, caller);
   }
 
   flush(node: NodeId, handle: HandleId): Reply<0> {
@@ -203,11 +219,17 @@ export class VirtualOverlay implements FileSystem {
   }
 
   release(node: NodeId, handle: HandleId): void {
-    if (!isVirtual(node)) this.#inner.release(node, handle);
+    if (isVirtual(node)) this.#files.release(handle);
+    else this.#inner.release(node, handle);
   }
 
   fallocate(node: NodeId, handle: HandleId, mode: number, offset: number, length: number, caller: Caller): Reply<0> {
     return isVirtual(node) ? -Errno.EBADF : this.#inner.fallocate(node, handle, mode, offset, length, caller);
+  }
+
+  ioctl(node: NodeId, command: number, data: Uint8Array): Outcome<number> {
+    if (isVirtual(node)) return this.#files.ioctl(node, command, data);
+    return this.#inner.ioctl?.(node, command, data) ?? -Errno.ENOTTY;
   }
 
   lseek(node: NodeId, handle: HandleId, offset: number, whence: number): Reply<number> {

@@ -8,13 +8,36 @@
  */
 import { type Attributes, FileType } from '../store/attributes.ts';
 import { Errno, type Outcome } from '../sys/errno.ts';
-import type { AttributesReply, DirectorySink, Entry, NodeId } from './filesystem.ts';
+import type { AttributesReply, DirectorySink, Entry, HandleId, NodeId } from './filesystem.ts';
 
 /** The directory's name in the mount's root. */
 export const VIRTUAL_NAME = '.mlo';
 
 /** One of the files: its bytes as of now. Asked once for each look-up; throws when there are none to be had. */
 export type Content = () => string;
+
+/** What is written to a file between an open and its close. */
+export interface Writing {
+  /** How many of the bytes were taken. */
+  write(data: Uint8Array): Outcome<number>;
+  end(): void;
+}
+
+/** A file that can be written to, wherever in it. */
+export interface Writable {
+  begin(): Writing;
+  /**
+   * Something whole, by ioctl(2): the way where the mount is read-only, and the kernel lets nobody open for writing. How many
+   * of the bytes were taken.
+   */
+  message(data: Uint8Array): Outcome<number>;
+}
+
+/** The command of a message, _IOW('M', 0x10, char[N]), without its N. */
+export const MESSAGE_COMMAND = 0x40004d10;
+const COMMAND_SIZE = 0x3fff0000;
+/** Opens for writing at once. */
+const WRITINGS_MOST = 256;
 
 /** Nodeids from here on are virtual: those of the inode table count up from 1 and never come near, and all are exact. */
 export const FIRST_VIRTUAL: NodeId = 2 ** 52;
@@ -52,14 +75,19 @@ export function isVirtual(node: NodeId): boolean {
 
 export class VirtualFiles {
   readonly #contents = new Map<string, Content>();
+  readonly #writables = new Map<string, Writable>();
+  readonly #writings = new Map<HandleId, Writing>();
   readonly #generations = new Map<NodeId, Generation>();
   readonly #latest = new Map<string, NodeId>();
   readonly #directory: Attributes;
   readonly #fileMode: number;
+  readonly #writeBits: number;
+  /** Numbers nodes, and handles to write by. */
   #next: NodeId = FIRST_VIRTUAL + 1;
 
   constructor({ readableBy, owner }: VirtualOptions) {
     this.#fileMode = FileType.REGULAR | (readableBy === 'all' ? 0o444 : 0o400);
+    this.#writeBits = readableBy === 'all' ? 0o222 : 0o200;
     const mode = FileType.DIRECTORY | (readableBy === 'all' ? 0o555 : 0o500);
     const [sec, nsec] = wallClock();
     this.#directory = {
@@ -82,9 +110,46 @@ export class VirtualFiles {
     };
   }
 
-  /** Files come before the mount answers, or soon after; none ever goes. */
-  add(name: string, content: Content): void {
+  /** Files come before the mount answers, or soon after; none ever goes. `writable`: by whoever may read it. */
+  add(name: string, content: Content, writable?: Writable): void {
     this.#contents.set(name, content);
+    if (writable !== undefined) this.#writables.set(name, writable);
+  }
+
+  isWritable(node: NodeId): boolean {
+    return this.#writables.has(this.#generations.get(node)?.name ?? '');
+  }
+
+  /** For whoever changes what the next look will find. */
+  #writableOf(node: NodeId): Writable | undefined {
+    const generation = this.#generations.get(node);
+    if (generation === undefined) return undefined;
+    generation.used = true;
+    return this.#writables.get(generation.name);
+  }
+
+  /** A handle to write by. */
+  openForWriting(node: NodeId): Outcome<HandleId> {
+    const writable = this.#writableOf(node);
+    if (writable === undefined) return -Errno.EROFS;
+    if (this.#writings.size >= WRITINGS_MOST) return -Errno.ENFILE;
+    const handle = this.#next++;
+    this.#writings.set(handle, writable.begin());
+    return handle;
+  }
+
+  write(handle: HandleId, data: Uint8Array): Outcome<number> {
+    return this.#writings.get(handle)?.write(data) ?? -Errno.EBADF;
+  }
+
+  release(handle: HandleId): void {
+    this.#writings.get(handle)?.end();
+    this.#writings.delete(handle);
+  }
+
+  ioctl(node: NodeId, command: number, data: Uint8Array): Outcome<number> {
+    if ((command & ~COMMAND_SIZE) !== MESSAGE_COMMAND) return -Errno.ENOTTY; // Python asks every file whether it is a terminal
+    return this.#writableOf(node)?.message(data) ?? -Errno.ENOTTY;
   }
 
   /** Generations that the kernel knows. */
@@ -122,7 +187,7 @@ export class VirtualFiles {
       ...this.#directory,
       ...times,
       ino: BigInt(DIRECTORY + 1 + [...this.#contents.keys()].indexOf(name)),
-      mode: this.#fileMode,
+      mode: this.#fileMode | (this.#writables.has(name) ? this.#writeBits : 0),
       nlink: 1,
       size: bytes.length,
       blocks: Math.ceil(bytes.length / BLOCK),

@@ -119,9 +119,14 @@ function addHandle(
     keepCache,
     backingId,
     directIo: false,
-    noFlush: file === undefined,
+    noFlush: file === undefined || toldAtWrite(core, backingId),
     nonSeekable: false,
   };
+}
+
+/** Whether a writer has nothing left to be told at close: what it wrote went by passthrough to a source that told at once. */
+function toldAtWrite(core: Core, backingId: number): boolean {
+  return backingId > 0 && !core.store.delaysErrors();
 }
 
 export function release(core: Core, id: HandleId): void {

@@ -41,9 +41,11 @@ export interface PrefetchHost {
   /** Of the cache, in bytes. */
   capacityBytes(): number;
   freeBytes(): number;
+  /** So much of what is free is for what is brought: misses of readers leave it. */
+  claim(bytes: number): void;
   /** Whether anything of a file, as it was brought, is still in the cache. */
   keeps(fileKey: string): boolean;
-  /** Takes a file out of the cache; false: somebody has it open. */
-  drop(fileKey: string): boolean;
+  /** Takes a file that nobody reads out of the cache; the bytes that are free then. 0: it is in use. */
+  drop(fileKey: string): Promise<number>;
   use(): StoreUse;
 }

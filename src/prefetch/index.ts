@@ -4,6 +4,7 @@ import type { PrefetchHost } from './host.ts';
 import type { StoreLimit } from './limit.ts';
 import type { ReadFile } from './order.ts';
 import { InFileOrders } from './orders/in-file.ts';
+import { Plans, type PlansOptions } from './plans/plans.ts';
 import { Scheduler, type PrefetchSnapshot as SchedulerSnapshot } from './scheduler.ts';
 import { Spent } from './spent.ts';
 
@@ -16,6 +17,7 @@ export interface PrefetchOptions {
   aheadBytes: number;
   limit?: StoreLimit | undefined;
   jobWidth: (thread: number) => Promise<number>;
+  plans: PlansOptions;
 }
 
 export interface PrefetchSnapshot extends SchedulerSnapshot {
@@ -27,18 +29,22 @@ export class Prefetch {
   readonly scheduler: Scheduler;
   /** What it makes of how large files are read; undefined: nothing. */
   readonly inFile: InFileOrders | undefined;
+  /** What jobs have announced. */
+  readonly plans: Plans;
   readonly #sets: PrefetchedSets;
 
-  constructor({ host, requestsMost, bytesMost, limit, bulk, aheadBytes, jobWidth }: PrefetchOptions) {
+  constructor({ host, requestsMost, bytesMost, limit, bulk, aheadBytes, jobWidth, plans }: PrefetchOptions) {
     const spent = new Spent();
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
     this.inFile = aheadBytes > 0 ? new InFileOrders(this.scheduler, aheadBytes) : undefined;
     this.#sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth });
+    this.plans = new Plans({ orders: this.scheduler, spent, host }, plans);
   }
 
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
+    this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
 
@@ -53,6 +59,7 @@ export class Prefetch {
     nowMs: number,
   ): void {
     this.scheduler.read(file, offset, count);
+    this.plans.read(file, offset, count);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
@@ -61,6 +68,7 @@ export class Prefetch {
   }
 
   async stop(): Promise<void> {
+    this.plans.stop();
     this.#sets.stop();
     await this.scheduler.stop();
   }

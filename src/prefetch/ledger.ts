@@ -104,13 +104,15 @@ export class Ledger {
     if (this.#entries.size > FILES_MOST) this.#thin();
   }
 
-  /** So many of these have not come. */
+  /** So many of these, up to `end`, have not come, or came for a reader of their own: what was read of them was not used either. */
   withdraw(account: Account, fileKey: string, end: number, bytes: number): void {
     this.#add(account, 'broughtBytes', -bytes);
+    if (!this.#noted(fileKey)) return;
     const entry = this.#entries.get(fileKey);
-    if (entry?.account !== account) return;
-    entry.unread.take(end - bytes, end);
-    if (entry.unread.bytes === 0) this.#entries.delete(fileKey);
+    const unread = entry?.account === account ? entry.unread.take(end - bytes, end) : 0;
+    const read = Math.min(account.usedBytes, Math.max(0, bytes - unread) * this.#oneIn);
+    this.#add(account, 'usedBytes', -read);
+    if (entry?.account === account && entry.unread.bytes === 0) this.#entries.delete(fileKey);
   }
 
   /** Bytes of a file are read by somebody. */

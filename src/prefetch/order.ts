@@ -45,6 +45,8 @@ export interface Order {
   readonly about: string;
   /** Takes the next; undefined: nothing for now. When there is more again, it wakes the scheduler. */
   next(): Wanted | undefined;
+  /** Asked between the parts of a large file that it gave: false: it is not wanted any more. */
+  goesOn?(): boolean;
   /**
    * One that it gave has been dealt with: the bytes that were brought for it; 0: nothing was missing, or who reads it was
    * quicker; or why it was not brought, as a negated errno. -ECANCELED: the scheduler gave it up, and may be given it again.
@@ -54,7 +56,10 @@ export interface Order {
 
 /** What an order sees of the scheduler. */
 export interface Orders {
-  /** Bytes that can be brought now and kept: what the cache has free, and what is there and will not be read soon (`spent`). */
+  /**
+   * Bytes that can be brought and kept beside what is under way: what the cache has free, and what is there and will not be
+   * read soon (`spent`).
+   */
   readonly roomBytes: number;
   /** From now on it is asked. Of orders of one rank those that are asked take turns. */
   add(order: Order): void;

@@ -3,10 +3,11 @@
  * where in that order it is. Workers take turns, so a place counts as the next one when it is near.
  */
 
-/** Places ahead and behind that count as next: batches of several workers that overtake each other. */
-const NEAR = 256;
+/** Places ahead and behind that count as next, since readers overtake each other: so many, or a share of all. */
+const NEAR_LEAST = 256;
+const NEAR_SHARE = 1 / 8;
 /** Of very few files any order looks like any other. */
-const FILES_LEAST = 4 * NEAR;
+const FILES_LEAST = 4 * NEAR_LEAST;
 /** Share of the opens at the expected place, fading over this many, that makes it so. */
 const FADE = 1 / 64;
 const SHARE_LEAST = 0.9;
@@ -21,9 +22,10 @@ export class Repetition {
   #beforeCount = 0;
   /** The place of an item in the pass before. */
   #place: Uint32Array = new Uint32Array(0);
-  #at = 0;
   #share = 0;
   #opens = 0;
+  /** Of these, of files that the pass before had. */
+  #known = 0;
 
   constructor(room = 1024) {
     this.#now = new Uint32Array(room);
@@ -39,11 +41,11 @@ export class Repetition {
     }
     this.#now[this.#count++] = item;
     if (this.#beforeCount === 0) return;
+    const at = this.#opens++;
     const place = this.#place[item] ?? NOWHERE;
-    const next = place !== NOWHERE && Math.abs(place - this.#at) <= NEAR;
-    if (next) this.#at = Math.max(this.#at, place + 1);
-    this.#opens++;
-    this.#share += ((next ? 1 : 0) - this.#share) * Math.max(FADE, 1 / this.#opens);
+    if (place === NOWHERE) return; // the pass before was not seen from its beginning, or the file is new
+    const near = Math.abs(place - at) <= Math.max(NEAR_LEAST, NEAR_SHARE * this.#beforeCount);
+    this.#share += ((near ? 1 : 0) - this.#share) * Math.max(FADE, 1 / ++this.#known);
   }
 
   /** Another pass begins; `items`: so many are known. */
@@ -53,8 +55,8 @@ export class Repetition {
     this.#before = last;
     this.#beforeCount = this.#count;
     this.#count = 0;
-    this.#at = 0;
     this.#opens = 0;
+    this.#known = 0;
     this.#share = 0;
     this.#place = new Uint32Array(items).fill(NOWHERE);
     for (let at = 0; at < this.#beforeCount; at++) {
@@ -64,12 +66,17 @@ export class Repetition {
   }
 
   get repeats(): boolean {
-    return this.#beforeCount >= FILES_LEAST && this.#opens >= OPENS_LEAST && this.#share >= SHARE_LEAST;
+    return this.#beforeCount >= FILES_LEAST && this.#known >= OPENS_LEAST && this.#share >= SHARE_LEAST;
   }
 
-  /** Where the job is: the place after the last it came to. */
+  /** Whether enough was read to tell. */
+  get decided(): boolean {
+    return this.#beforeCount < FILES_LEAST || this.#opens >= 2 * OPENS_LEAST;
+  }
+
+  /** Where the job is, about. */
   get at(): number {
-    return this.#at;
+    return this.#opens;
   }
 
   /** The item at a place; undefined: the pass before ended there. */

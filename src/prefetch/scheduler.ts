@@ -37,6 +37,8 @@ const GUESS_BYTES = 128 * 1024;
 
 /** Who has opened a smaller file reads all of it at once: it comes too late. */
 const WHOLE_BYTES = 1024 * 1024;
+/** Of a larger file so much at a time: it has room made for it, and may not be wanted any more after each. */
+const PART_BYTES = 16 * 1024 * 1024;
 
 interface Lane {
   readonly order: Order;
@@ -103,7 +105,7 @@ export class Scheduler implements Orders {
   }
 
   get roomBytes(): number {
-    return this.#host.freeBytes() + this.#spent.bytes;
+    return this.#host.freeBytes() + this.#spent.bytes - this.#underWayBytes;
   }
 
   add(order: Order): void {
@@ -190,7 +192,7 @@ export class Scheduler implements Orders {
       const taken = this.#take();
       if (taken === undefined) return;
       this.#underWay++;
-      this.#underWayBytes += GUESS_BYTES;
+      this.#takes(GUESS_BYTES);
       this.#tend ??= setInterval(() => this.#lookAfter(), TEND_MS).unref();
       void this.#bring(taken.lane, taken.wanted);
     }
@@ -199,10 +201,10 @@ export class Scheduler implements Orders {
   #mayBegin(): boolean {
     const nowMs = this.#host.nowMs();
     if (this.#underWay === 0) this.#answeredMs = nowMs;
-    if (this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
-    this.#state = 'ok';
-    if (this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS) this.#state = 'hung';
-    else if (nowMs < this.#restUntilMs) {
+    const hangs = this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS;
+    this.#state = hangs ? 'hung' : 'ok';
+    if (hangs || this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
+    if (nowMs < this.#restUntilMs) {
       this.#state = 'failing';
       this.#afterMs(this.#restUntilMs - nowMs);
     } else {
@@ -249,14 +251,13 @@ export class Scheduler implements Orders {
   }
 
   async #bring(lane: Lane, wanted: Wanted): Promise<void> {
-    const begunMs = this.#host.nowMs();
     let outcome: number = -Errno.EIO;
     try {
       outcome = await this.#brought(lane, wanted);
     } finally {
       this.#underWay--;
-      this.#underWayBytes -= GUESS_BYTES;
-      this.#answered(outcome, begunMs);
+      this.#takes(-GUESS_BYTES);
+      this.#answered(outcome);
       lane.order.settled(wanted, outcome);
       if (this.#underWay === 0) this.#idle?.();
       this.#soon();
@@ -268,37 +269,61 @@ export class Scheduler implements Orders {
     if (failed(found)) return found;
     const held = found as HeldFile;
     try {
-      const length = Math.min(wanted.length, held.size - wanted.offset);
-      const missing = held.missingBytes(wanted.offset, length);
-      if (missing <= 0 || (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size)) return 0;
-      if (this.#stopped) return -Errno.ECANCELED;
-      this.#makeRoom(missing);
-      const more = Math.max(0, missing - GUESS_BYTES);
-      this.#underWayBytes += more;
-      this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
-      const came = await held.fill(wanted.offset, length).finally(() => {
-        this.#underWayBytes -= more;
-      });
-      const lost = missing - Math.max(0, came);
-      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, wanted.offset + length, lost);
-      return came;
+      const end = Math.min(wanted.offset + wanted.length, held.size);
+      const missing = held.missingBytes(wanted.offset, end - wanted.offset);
+      this.#spent.remove(held.fileKey); // somebody will read it
+      if (missing > 0 && held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
+      let brought = 0;
+      for (let at = wanted.offset; at < end; at += PART_BYTES) {
+        if (this.#stopped || (at > wanted.offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
+        const came = await this.#part(lane, held, at, Math.min(PART_BYTES, end - at));
+        if (came < 0) return came;
+        brought += came;
+      }
+      return brought;
     } finally {
       held.release();
     }
   }
 
-  /** Frees space for so much, beside what others under way will take. What more it takes is for the cache's policy to say. */
-  #makeRoom(bytes: number): void {
-    const needed = bytes + this.#underWayBytes;
-    while (this.#host.freeBytes() < needed) {
-      if (!this.#spent.free((fileKey) => this.#host.drop(fileKey))) return;
+  /** Whether the next part of a large file is still wanted. */
+  #goesOn(lane: Lane): boolean {
+    return this.#lanes.includes(lane) && lane.order.goesOn?.() !== false;
+  }
+
+  async #part(lane: Lane, held: HeldFile, offset: number, length: number): Promise<number> {
+    const missing = held.missingBytes(offset, length);
+    if (missing <= 0) return 0;
+    const more = Math.max(0, missing - GUESS_BYTES);
+    this.#takes(more);
+    await this.#makeRoom();
+    this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
+    const begunMs = this.#host.nowMs();
+    const came = await held.fill(offset, length).finally(() => {
+      this.#takes(-more);
+    });
+    if (came > 0 && missing <= WHOLE_BYTES) this.#window.answered(this.#host.nowMs() - begunMs);
+    const lost = missing - Math.max(0, came);
+    if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, offset + length, lost);
+    return came;
+  }
+
+  /** So many bytes more are under way: readers' misses leave them room. */
+  #takes(bytes: number): void {
+    this.#underWayBytes += bytes;
+    this.#host.claim(this.#underWayBytes);
+  }
+
+  /** Frees space for what is under way. What more it takes is for the cache's policy to say. */
+  async #makeRoom(): Promise<void> {
+    while (this.#host.freeBytes() < this.#underWayBytes) {
+      if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
     }
   }
 
-  #answered(outcome: number, begunMs: number): void {
+  #answered(outcome: number): void {
     const nowMs = this.#host.nowMs();
     this.#answeredMs = nowMs;
-    if (outcome > 0) this.#window.answered(nowMs - begunMs);
     if (!isTrouble(outcome)) {
       if (outcome > 0) this.#failuresInRow = 0;
       return;

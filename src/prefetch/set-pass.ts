@@ -20,12 +20,23 @@ import type { Spent, SpentOwner } from './spent.ts';
 /** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
 const LEAD_BYTES = 64 * 1024 * 1024;
 const LEAD_TIMES = 32;
+/**
+ * Ahead in an order that is known, of the cache: enough never to be waited for, and no more, since what goes for it is read
+ * later in the same pass and must be brought again.
+ */
+const REPEAT_SHARE = 1 / 16;
 /** Without an open for so long, in ms, nothing more is brought. */
 const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
 const REREADS_MOST = 0.2;
 const REREADS_LEAST = 32;
+/** Opens after which it is looked at anew whether all of it finds room. */
+const OPENS_BETWEEN = 16;
+/** In a row. */
+const REFUSALS_MOST = 32;
 const LISTINGS_AT_ONCE = 8;
+/** Files that were read and are not in the catalogue, after which everything is listed again. */
+const UNLISTED_MOST = 8;
 /** Files that are open at a time, at most, as far as it matters. */
 const RECENT = 64;
 /** Opens at the beginning of a pass that are counted to the one before. */
@@ -57,6 +68,7 @@ export class SetPass implements Order, SpentOwner {
   /** Directories to be listed, and those being listed. */
   readonly #toList: string[];
   #listing = 0;
+  #unlisted = 0;
   /** Files of the set that were opened: for the mean size. */
   #sized = 0;
   #sizedBytes = 0;
@@ -67,6 +79,8 @@ export class SetPass implements Order, SpentOwner {
   /** Brought and not read. */
   #unread = 0;
   #cached = 0;
+  /** It was found out whether this pass repeats the one before. */
+  #orderKnown = false;
   /** Read a moment ago, and perhaps still open. */
   readonly #recent: Read[] = [];
   /** Read again in this pass, lately: they may be the first of the next. */
@@ -74,6 +88,7 @@ export class SetPass implements Order, SpentOwner {
   #openedMs: number;
   /** The cache took no more when so much room was left. */
   #refusedAtRoom = -1;
+  #refusals = 0;
   #waits = false;
   #stopped = false;
 
@@ -87,6 +102,7 @@ export class SetPass implements Order, SpentOwner {
       name: 'repeat',
       about: path,
       next: () => this.#nextRepeated(),
+      goesOn: () => this.#mayGoOn(),
       settled: (wanted, outcome) => this.settled(wanted, outcome),
     };
     this.#list();
@@ -102,7 +118,7 @@ export class SetPass implements Order, SpentOwner {
     const { size } = file.attributes;
     this.#sized++;
     this.#sizedBytes += size;
-    this.#opens++;
+    if (++this.#opens % OPENS_BETWEEN === 0) this.#judge();
     if (item >= 0) this.#see(item, file.fileKey, size);
     this.#goOn();
   }
@@ -111,6 +127,11 @@ export class SetPass implements Order, SpentOwner {
   missed(file: ReadFile): void {
     const item = this.#catalogue.find(file.path());
     if (item >= 0) this.#uncached(item);
+    else if (this.listed && ++this.#unlisted >= UNLISTED_MOST) {
+      this.#unlisted = 0;
+      this.#toList.push(this.about); // there are files that were not there
+      this.#list();
+    }
   }
 
   #see(item: number, fileKey: string, size: number): void {
@@ -121,7 +142,8 @@ export class SetPass implements Order, SpentOwner {
       return;
     }
     catalogue.see(item, this.#pass);
-    this.#repetition.read(item);
+    this.#parts.spent.remove(fileKey);
+    this.#learnOrder(item);
     this.#readBytes += size;
     this.#recent.push({ fileKey, item, size });
     if (this.#recent.length > RECENT) this.#rest(this.#recent.shift()!);
@@ -129,6 +151,17 @@ export class SetPass implements Order, SpentOwner {
       catalogue.clear(item, Noted.UNREAD);
       this.#unread--;
     }
+  }
+
+  /**
+   * What the pass before read last is, where this one repeats it, what is read last again, and may go first. Else it is as
+   * likely to be the next as anything.
+   */
+  #learnOrder(item: number): void {
+    this.#repetition.read(item);
+    if (this.#orderKnown || !this.#repetition.decided) return;
+    this.#orderKnown = true;
+    if (!this.#repetition.repeats) this.#parts.spent.removeAll(this);
   }
 
   /** Its reader has most likely closed it. What the cache has of it will not be read again in this pass. */
@@ -157,11 +190,11 @@ export class SetPass implements Order, SpentOwner {
     this.#readBytes = 0;
     this.#refusedAtRoom = -1;
     this.#catalogue.clearAll(Noted.GIVEN);
-    this.#parts.spent.removeAll(this);
+    this.#orderKnown = false;
     this.#recent.length = 0;
     for (const item of this.#late) {
       this.#catalogue.see(item, pass);
-      this.#repetition.read(item);
+      this.#learnOrder(item);
     }
     this.#late = [];
     this.#judge();
@@ -176,7 +209,8 @@ export class SetPass implements Order, SpentOwner {
   next(): Wanted | undefined {
     this.#waits = true;
     // What comes later must not take the room of what comes next.
-    if (!this.#mayGoOn() || (this.name === 'unseen' && this.#repetition.repeats)) return undefined;
+    const inOrder = this.#repetition.repeats || !this.#repetition.decided;
+    if (!this.#mayGoOn() || (this.name === 'unseen' && inOrder)) return undefined;
     while (this.#cursor < this.#catalogue.size) {
       const wanted = this.#give(this.#cursor++);
       if (wanted !== undefined) return wanted;
@@ -187,6 +221,7 @@ export class SetPass implements Order, SpentOwner {
   #nextRepeated(): Wanted | undefined {
     this.#waits = true;
     if (!this.#repetition.repeats || !this.#mayGoOn()) return undefined;
+    if (this.#unread * this.#meanBytes > REPEAT_SHARE * this.#parts.host.capacityBytes()) return undefined;
     this.#repeatCursor = Math.max(this.#repeatCursor, this.#repetition.at);
     for (;;) {
       const item = this.#repetition.itemAt(this.#repeatCursor);
@@ -207,19 +242,31 @@ export class SetPass implements Order, SpentOwner {
     return { file: catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
   }
 
+  goesOn(): boolean {
+    return this.#mayGoOn();
+  }
+
   settled({ file }: Wanted, outcome: Outcome<number>): void {
     const item = this.#catalogue.find(file as string);
     if (item < 0) return;
     if (!failed(outcome)) {
       this.#refusedAtRoom = -1;
+      this.#refusals = 0;
       this.#isCached(item);
-      if ((outcome as number) === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (outcome === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (this.#catalogue.has(item, Noted.UNREAD)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
     } else if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
-      this.#refusedAtRoom = this.#parts.orders.roomBytes;
+      this.#refused();
       this.#again(item);
     } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) this.#again(item);
+  }
+
+  /** A reader's miss may have taken the room. Where there is more, it is tried again; but not for ever. */
+  #refused(): void {
+    const { roomBytes } = this.#parts.orders;
+    if (roomBytes < 2 * this.#meanBytes || ++this.#refusals >= REFUSALS_MOST) this.#refusedAtRoom = roomBytes;
   }
 
   #again(item: number): void {
@@ -232,7 +279,9 @@ export class SetPass implements Order, SpentOwner {
     if (this.#stopped || !this.#inPasses || this.#parts.host.nowMs() - this.#openedMs > PAUSE_MS) return false;
     const mean = this.#meanBytes;
     if (this.#unread * mean > LEAD_BYTES + LEAD_TIMES * this.#readBytes) return false;
-    return this.#refusedAtRoom < 0 || this.#parts.orders.roomBytes > this.#refusedAtRoom + mean;
+    const { roomBytes } = this.#parts.orders;
+    if (this.name === 'unseen' && roomBytes < mean) return false;
+    return this.#refusedAtRoom < 0 || roomBytes > this.#refusedAtRoom + mean;
   }
 
   get #meanBytes(): number {
@@ -241,17 +290,13 @@ export class SetPass implements Order, SpentOwner {
 
   /** Goes by the name of what it is. */
   #judge(): void {
+    if (!this.listed) return;
     const missing = Math.max(0, this.#catalogue.size - this.#cached) * this.#meanBytes;
     const name = missing <= this.#parts.host.freeBytes() ? 'bulk' : 'unseen';
     if (name === this.name || this.#stopped) return;
     this.#parts.orders.remove(this);
     this.name = name;
     this.#parts.orders.add(this);
-  }
-
-  /** All of it was handed out in this pass, or is there. */
-  get done(): boolean {
-    return this.listed && this.#cursor >= this.#catalogue.size;
   }
 
   #goOn(): void {

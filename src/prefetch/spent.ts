@@ -53,22 +53,21 @@ export class Spent {
     for (const [fileKey, entry] of this.#files) if (entry.owner === owner) this.remove(fileKey);
   }
 
-  /** Has one of them go by `drop`, which says whether it could; false: none can now. */
-  free(drop: (fileKey: string) => boolean): boolean {
+  /** Has one of them go by `drop`, which says how many bytes that freed; 0: none can go now. */
+  async free(drop: (fileKey: string) => Promise<number>): Promise<number> {
     const inUse: Entry[] = [];
-    let freed = false;
-    while (!freed && inUse.length < TRIES) {
+    let freed = 0;
+    while (freed === 0 && inUse.length < TRIES) {
       const entry = this.#order.pop();
       if (entry === undefined) break;
       const { fileKey, owner, item } = entry;
       if (this.#files.get(fileKey) !== entry) continue;
-      freed = drop(fileKey);
-      if (freed) {
-        this.remove(fileKey);
-        owner.dropped(item);
-      } else inUse.push(entry);
+      this.remove(fileKey); // nobody else shall have it go as well
+      freed = await drop(fileKey);
+      if (freed > 0) owner.dropped(item);
+      else inUse.push(entry);
     }
-    this.#order.push(...inUse.reverse());
+    for (const { fileKey, owner, item, bytes } of inUse.reverse()) this.add(fileKey, owner, item, bytes);
     return freed;
   }
 }

@@ -235,6 +235,8 @@ export interface Store {
   write(file: StoreFile, data: Uint8Array, offset: number): Reply<number>;
   /** What close(2) of one of several descriptors would report: errors of writes that the store delays until then. */
   flush(file: StoreFile): Reply<0>;
+  /** Whether there can be such errors: else a file may be closed without a `flush`. */
+  delaysErrors(): boolean;
   sync(file: StoreFile, dataOnly: boolean): Reply<0>;
   syncDirectory(node: StoreNode): Reply<0>;
   allocate(file: StoreFile, mode: number, offset: number, length: number): Reply<0>;

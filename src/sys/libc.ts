@@ -1,40 +1,60 @@
 /**
- * System calls that Node has no binding for, through koffi. This is the only file that knows koffi: when Node's own
- * foreign-function interface is stable, this file changes and nothing else.
+ * System calls that Node has no binding for, through koffi. This file and libuv.ts alone know koffi: when Node's own
+ * foreign-function interface is stable, they change and nothing else.
  *
  * Every call exists in two forms. `call.now(...)` runs on the calling thread (about 0.2 us more than the system call
- * itself). `call.later(...)` runs on libuv's pool, for anything that may wait for a slow store; koffi carries errno
- * back from the pool's thread. Both return the call's result, or the negated errno.
+ * itself). `call.later(...)` runs elsewhere, for anything that may wait for a slow store: on libuv's pool (koffi carries
+ * errno back from the pool's thread), or where it was diverted to (uring-calls.ts). Both return the call's result, or the
+ * negated errno.
  *
  * A buffer given to `later` is kept alive until the call has ended.
  */
 import koffi from 'koffi';
 
+// Each call on the pool has memory of its own. What exceeds the resident is mapped for the call and unmapped after it, which
+// costs this thread three times the call; 32 is the most there can be.
+koffi.config({ ...koffi.config(), resident_async_pools: 32, max_async_calls: 4096 });
 const libc = koffi.load('libc.so.6');
 
 export type Argument = number | bigint | Uint8Array | null;
 
+/** Another way than the pool. It holds the buffers until the call has ended. */
+export type Way<A extends readonly Argument[]> = (args: A) => Promise<number>;
+
 export interface SystemCall<A extends readonly Argument[]> {
   now(...args: A): number;
   later(...args: A): Promise<number>;
+  /** From now on `later` goes this way. */
+  divert(way: Way<A>): void;
+  /** `later` does not go to the pool. */
+  readonly diverted: boolean;
 }
 
 function bind<A extends readonly Argument[]>(prototype: string): SystemCall<A> {
   const fn = libc.func(prototype);
+  let diverted = false;
+  let way: Way<A> = (args) =>
+    new Promise((resolve, reject) => {
+      fn.async(...args, (error: unknown, result: number) => {
+        const outcome = result < 0 ? -koffi.errno() : result; // first: anything else may overwrite errno
+        void args.length; // holds the buffers until here
+        if (error) reject(error as Error);
+        else resolve(outcome);
+      });
+    });
   return {
     now: (...args) => {
       const result = fn(...args) as number;
       return result < 0 ? -koffi.errno() : result;
     },
-    later: (...args) =>
-      new Promise((resolve, reject) => {
-        fn.async(...args, (error: unknown, result: number) => {
-          const outcome = result < 0 ? -koffi.errno() : result; // first: anything else may overwrite errno
-          void args.length; // holds the buffers until here
-          if (error) reject(error as Error);
-          else resolve(outcome);
-        });
-      }),
+    later: (...args) => way(args),
+    divert: (another) => {
+      way = another;
+      diverted = true;
+    },
+    get diverted() {
+      return diverted;
+    },
   };
 }
 
@@ -178,12 +198,6 @@ export function writePair(
 // --- waiting --------------------------------------------------------------------------------------------------------
 /** `fds` is an array of struct pollfd of 8 bytes each (i32 fd, i16 events, i16 revents). */
 export const poll = bind<[fds: Uint8Array, count: number, timeoutMs: number]>('int poll(void *, unsigned long, int)');
-
-/** The descriptor of libuv's default loop (readable when it has work), for a poll that waits for it beside others. */
-export function libuvDescriptor(): Fd {
-  const node = koffi.load(null);
-  return node.func('int uv_backend_fd(void *)')(node.func('void *uv_default_loop()')()) as number;
-}
 
 // --- devices, mounts, credentials -----------------------------------------------------------------------------------
 export const ioctl = bind<[fd: Fd, request: number, argument: Uint8Array]>('int ioctl(int, unsigned long, void *)');
@@ -354,7 +368,7 @@ export function schedSetAttributes(attributes: Uint8Array): number {
   return (syscallAttributes(number, 0, attributes, 0, 0) as number) < 0 ? -koffi.errno() : 0;
 }
 
-// --- a device's frames, and libuv's loop ------------------------------------------------------------------------------
+// --- a device's frames ------------------------------------------------------------------------------
 const readDirect = libc.func('long read(int, size_t, size_t)');
 const writeDirect = libc.func('long write(int, size_t, size_t)');
 const writevDirect = libc.func('long writev(int, size_t, int)');
@@ -390,19 +404,35 @@ export function pollNow(fds: number, count: number, timeoutMs: number): number {
   return result < 0 ? -koffi.errno() : result;
 }
 
-/**
- * libuv's default loop, for one who waits in its stead: how long it may be left waiting, in milliseconds (0: it has
- * work or descriptors to register now; -1: nothing is planned).
- */
-export function libuvTimeout(): () => number {
-  const node = koffi.load(null);
-  const loop = node.func('void *uv_default_loop()')();
-  const updateTime = node.func('void uv_update_time(void *)');
-  const backendTimeout = node.func('int uv_backend_timeout(void *)');
-  return () => {
-    updateTime(loop); // the loop's clock stands still while one of its callbacks runs
-    return backendTimeout(loop) as number;
-  };
+// --- io_uring (see uring.ts); the numbers are the same on every architecture ------------------------------------------
+export const ioUringSetup = bind<[number: number, entries: number, parameters: Uint8Array]>(
+  'long syscall(long, unsigned int, void *)',
+);
+export const SYS_io_uring_setup = 425;
+const ioUringEnterDirect = libc.func(
+  'long syscall(long, int, unsigned int, unsigned int, unsigned int, size_t, size_t)',
+);
+const SYS_io_uring_enter = 426;
+export const ioUringRegister = bind<[number: number, ring: Fd, operation: number, argument: Uint8Array, count: number]>(
+  'long syscall(long, int, unsigned int, void *, unsigned int)',
+);
+export const SYS_io_uring_register = 427;
+
+/** Hands queued operations to the kernel, and waits for none: how many it took, or a negated errno. */
+export function ioUringSubmitNow(ring: Fd, count: number): number {
+  const result = ioUringEnterDirect(SYS_io_uring_enter, ring, count, 0, 0, 0, 0) as number;
+  return result < 0 ? -koffi.errno() : result;
+}
+
+const mmapDirect = libc.func('intptr_t mmap(size_t, size_t, int, int, int, long)');
+const READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_POPULATE = 0x8000;
+
+/** Memory shared with the kernel through a descriptor, for as long as the process lives; or a negated errno. */
+export function shareMemory(fd: Fd, offset: number, length: number): ArrayBuffer | number {
+  const address = mmapDirect(0, length, READ_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset) as number;
+  return address === -1 ? -koffi.errno() : koffi.view(address, length);
 }
 
 // --- bytes that do not come by here -----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
  * The last day of a few series, in memory: every ten seconds for an hour, every minute for a day. All of its memory is taken
  * at the start; a sample allocates nothing that stays.
  */
-import { metrics, samplesOf } from './metrics.ts';
+import { metrics } from './metrics.ts';
+import { samplesOf } from './samples.ts';
 
 const FINE_SECONDS = 10;
 const FINE_SAMPLES = 360;

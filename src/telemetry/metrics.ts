@@ -5,51 +5,7 @@
  *
  * A key is a path in the document: `*` is every key of a record (and becomes a label), `[]` every element of a list.
  */
-
-/**
- * counter: only grows, from 0 at the mount. gauge: goes up and down. histogram: for Prometheus only. text: words.
- */
-export type Kind = 'counter' | 'gauge' | 'histogram' | 'text';
-export type Unit = '' | 'bytes' | 'seconds' | 'ms' | 'ratio';
-/** stable: a key that is there stays, and keeps its meaning. experimental: may change with any version. */
-export type Stability = 'stable' | 'experimental';
-
-export interface Metric {
-  /** In the document; undefined: told to Prometheus only. */
-  key?: string;
-  /** What Prometheus calls it; undefined: not told to it. */
-  name?: string;
-  /** The label that stands for `*` or the element. */
-  label?: string;
-  kind: Kind;
-  unit: Unit;
-  stability: Stability;
-  meaning: string;
-  /** Kept for /history. */
-  history?: true;
-}
-
-const P = 'ml_overlay_';
-
-type Extra = Partial<Pick<Metric, 'label' | 'history' | 'stability'>>;
-
-function counter(key: string, name: string | undefined, unit: Unit, meaning: string, extra: Extra = {}): Metric {
-  return { key, ...named(name, '_total'), kind: 'counter', unit, stability: 'stable', meaning, ...extra };
-}
-
-function gauge(key: string, name: string | undefined, unit: Unit, meaning: string, extra: Extra = {}): Metric {
-  return { key, ...named(name, ''), kind: 'gauge', unit, stability: 'stable', meaning, ...extra };
-}
-
-function text(key: string, meaning: string, extra: Extra = {}): Metric {
-  return { key, kind: 'text', unit: '', stability: 'stable', meaning, ...extra };
-}
-
-/** Names of ours get the prefix; those that Prometheus itself has a convention for begin with "process_". */
-function named(name: string | undefined, suffix: string): { name?: string } {
-  if (name === undefined) return {};
-  return { name: `${name.startsWith('process_') ? '' : P}${name}${suffix}` };
-}
+import { counter, gauge, type Metric, P, text } from './metric.ts';
 
 const kept = { history: true } as const;
 const early = { stability: 'experimental' } as const;
@@ -257,6 +213,21 @@ export const metrics: readonly Metric[] = [
   text('prefetch.sets[].listed', 'Whether these are all.', early),
   text('prefetch.sets[].repeats', 'Whether it is read in the order of the pass before.', early),
 
+  text('plans[].name', 'A plan that a job has announced (docs/PLAN.md).', early),
+  counter('plans[].items', undefined, '', 'Files and ranges announced.', early),
+  gauge('plans[].pending', undefined, '', 'Of these, still to be fetched, or found to be there.', early),
+  counter('plans[].given', undefined, '', 'Of these, fetched, found to be there, or being fetched.', early),
+  counter('plans[].used', undefined, '', 'Of these, read by the job afterwards.', early),
+  counter('plans[].late', undefined, '', 'Read by the job before.', early),
+  counter('plans[].passed', undefined, '', 'Not seen to be read by the job, which went on behind them.', early),
+  counter('plans[].missing', undefined, '', 'That name no file.', early),
+  counter('plans[].failed', undefined, '', 'That could not be fetched.', early),
+  counter('plans[].malformed', undefined, '', 'Lines that say nothing.', early),
+  counter('plans[].broughtBytes', undefined, 'bytes', 'Fetched for it.', early),
+  counter('plans[].usedBytes', undefined, 'bytes', 'Of these, read by the job afterwards.', early),
+  gauge('plans[].bytes', undefined, 'bytes', 'Memory it takes.', early),
+  gauge('plans[].idleSeconds', undefined, 'seconds', 'Since it was announced to, or read from.', early),
+
   gauge('warmups.running', 'warmups_running', '', 'Jobs of `ml-overlay warmup` that go on.'),
   counter('warmups.jobs', 'warmups', '', 'Jobs begun.'),
   counter('warmups.files', 'warmup_files', '', 'Files they brought into the cache.'),
@@ -443,6 +414,14 @@ export const metrics: readonly Metric[] = [
   gauge('loop.p99Ms', undefined, 'ms', 'For how long it did other things meanwhile, 99th percentile.', early),
   gauge('loop.maxMs', undefined, 'ms', 'The longest since the mount: whoever asked meanwhile waited that long.', early),
   counter('loop.long', 'loop_long_turns', '', 'Of these, 50 ms and longer.', early),
+  gauge(
+    'loop.ownMaxMs',
+    undefined,
+    'ms',
+    'The longest, without what it waited for a processor that others had.',
+    early,
+  ),
+  counter('loop.ownLong', 'loop_long_turns_own', '', 'Those of 50 ms and longer without that wait.', early),
 
   text('daemon.pid', 'Process id of the daemon.'),
   gauge('daemon.residentBytes', 'process_resident_memory_bytes', 'bytes', 'Memory of the daemon.', kept),
@@ -454,31 +433,3 @@ export const metrics: readonly Metric[] = [
   counter('problems.errors', 'log_errors', '', 'Errors, logged or suppressed as repetitions.', kept),
   counter('problems.defects', 'defects', '', 'Defects of ml-overlay that were met and survived.'),
 ];
-
-export interface Sample {
-  /** What `*` or the element stood for. */
-  label: string | undefined;
-  value: unknown;
-}
-
-/** What a document has at a key; nothing where it, or something above it, is missing or null. */
-export function samplesOf(document: object, key: string): Sample[] {
-  let samples: Sample[] = [{ label: undefined, value: document }];
-  for (const step of key.split('.')) {
-    const list = step.endsWith('[]');
-    const name = list ? step.slice(0, -2) : step;
-    samples = samples.flatMap(({ label, value }) => {
-      if (typeof value !== 'object' || value === null) return [];
-      if (name === '*') return Object.entries(value).map(([each, inner]) => ({ label: each, value: inner as unknown }));
-      const inner = (value as Record<string, unknown>)[name];
-      if (!list) return [{ label, value: inner }];
-      return Array.isArray(inner) ? inner.map((element: unknown) => ({ label: labelOf(element), value: element })) : [];
-    });
-  }
-  return samples.filter(({ value }) => value !== null && value !== undefined);
-}
-
-function labelOf(element: unknown): string {
-  const path = (element as { path?: unknown } | null)?.path;
-  return typeof path === 'string' ? path : '';
-}

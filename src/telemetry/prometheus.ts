@@ -3,7 +3,9 @@
  * would have to be fed on the way of a request, and cannot be given the counts of a histogram.
  */
 import { bucketEndMs, type LatencyTable } from './latency.ts';
-import { info, type Metric, metrics, operationDuration, samplesOf } from './metrics.ts';
+import type { Metric } from './metric.ts';
+import { info, metrics, operationDuration } from './metrics.ts';
+import { samplesOf } from './samples.ts';
 import type { StatsDocument } from './stats.ts';
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

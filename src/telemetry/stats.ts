@@ -114,6 +114,9 @@ export interface LoopStats {
   p99Ms: number;
   maxMs: number;
   long: number;
+  /** The same without the time that the thread waited for a processor. */
+  ownMaxMs: number;
+  ownLong: number;
 }
 
 /** What was brought before it was read, and what became of it. */
@@ -138,6 +141,24 @@ export interface PrefetchStats {
   sets: { path: string; files: number; listed: boolean; repeats: boolean }[];
 }
 
+/** What a job said it will read; see docs/PLAN.md. */
+export interface PlanStats {
+  name: string;
+  items: number;
+  pending: number;
+  given: number;
+  used: number;
+  late: number;
+  passed: number;
+  missing: number;
+  failed: number;
+  malformed: number;
+  broughtBytes: number;
+  usedBytes: number;
+  bytes: number;
+  idleSeconds: number;
+}
+
 export interface StatsDocument {
   schema: typeof STATS_SCHEMA;
   mountpoint: string;
@@ -151,6 +172,7 @@ export interface StatsDocument {
   metadata: MetadataStats | null;
   store: StoreStats;
   prefetch: PrefetchStats;
+  plans: PlanStats[];
   /** Of `ml-overlay warmup`: jobs that go on, and what all of them came to. */
   warmups: { running: number; jobs: number; files: number; bytes: number; errors: number };
   stall: AccessSnapshot['stall'];

@@ -75,7 +75,12 @@ async function readSome(cache: Cache, key: ContentKey, random: Random, reads: nu
 /** What can be damaged while it is in use and told: a file cut short. */
 function truncateUnderIt(directory: string, random: Random): void {
   for (const file of objectFiles(directory)) {
-    if (random(3) === 0) fs.truncateSync(file, random(fs.statSync(file).size));
+    if (random(3) > 0) continue;
+    try {
+      fs.truncateSync(file, random(fs.statSync(file).size));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // it was found damaged meanwhile, and removed
+    }
   }
 }
 

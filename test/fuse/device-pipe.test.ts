@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { DevicePipe } from '../../src/fuse/device-pipe.ts';
+import { carriedRequestBytes, DevicePipe } from '../../src/fuse/device-pipe.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { addressOf } from '../../src/sys/libc.ts';
 import { temporaryDirectory } from '../support/mounts.ts';
@@ -101,6 +101,23 @@ describe('a message', () => {
     closeSync(fd);
     end();
   });
+});
+
+test('requests are so long that a pipe carries them, from wherever they begin', () => {
+  const directory = temporaryDirectory('pipe');
+  const bytes = carriedRequestBytes(1 << 20);
+  assert.ok(bytes >= 1 << 17 && bytes <= 1 << 20 && Number.isInteger(Math.log2(bytes)), `${bytes} bytes`);
+  writeFileSync(join(directory, 'file'), Buffer.alloc(bytes + PAGE, 'bytes'));
+  const fd = openSync(join(directory, 'file'), 'r');
+  const device = openSync(join(directory, 'device'), 'w');
+  const pipe = new DevicePipe(device, bytes);
+  for (const offset of [0, 1]) {
+    assert.ok(pipe.load(headAddress, head.length, fd, offset, bytes, bytes), `from byte ${offset}`);
+    assert.equal(pipe.send(), head.length + bytes);
+  }
+  pipe.discard();
+  closeSync(fd);
+  closeSync(device);
 });
 
 test('its descriptors are closed with it', () => {

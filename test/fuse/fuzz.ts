@@ -150,7 +150,7 @@ function seeds(): [OpcodeName, Buffer[]][] {
     ['INTERRUPT', [pack('interrupt_in', { unique: 2 })]],
     ['BMAP', [Buffer.alloc(16)]],
     ['DESTROY', []],
-    ['IOCTL', [Buffer.alloc(32)]],
+    ['IOCTL', [pack('ioctl_in', { fh, cmd: 0x40044d10, in_size: 4 }), Buffer.alloc(4)]],
     ['POLL', [Buffer.alloc(24)]],
     ['NOTIFY_REPLY', [Buffer.alloc(40)]],
     ['BATCH_FORGET', [pack('batch_forget_in', { count: 1 }), pack('forget_one', { nodeid: 2, nlookup: 1 })]],

@@ -15,6 +15,25 @@ test('a turn is from one look at the device to the next, without the time that w
   assert.deepEqual([count, Math.round(maxMs), long], [3, 4, 0]);
 });
 
+test('what a turn waited for a processor is no time of its own', () => {
+  let waitedMs = 7;
+  const turns = new Turns({ totalMs: () => waitedMs });
+  let nowMs = performance.now();
+  turns.waited(nowMs);
+  for (const [ms, ofThemWaited] of [
+    [3 * LONG_TURN_MS, 2.5 * LONG_TURN_MS],
+    [2 * LONG_TURN_MS, 10],
+    [10, 10],
+  ] as const) {
+    nowMs += ms;
+    waitedMs += ofThemWaited;
+    turns.looks(nowMs);
+  }
+  const { long, ownLong, maxMs, ownMaxMs } = turns.snapshot();
+  assert.deepEqual([long, ownLong], [2, 1]);
+  assert.deepEqual([Math.round(maxMs), Math.round(ownMaxMs)], [3 * LONG_TURN_MS, 2 * LONG_TURN_MS - 10]);
+});
+
 test('long turns are counted by themselves', () => {
   const turns = new Turns();
   let nowMs = performance.now();

@@ -51,6 +51,18 @@ for (const [name, cache] of [
   }
 }
 
+test('what is read on and on of a large file is carried', { skip: noMounts }, async () => {
+  const source = temporaryDirectory('source');
+  writeFileSync(join(source, 'large'), Buffer.alloc(16 << 20, 'large'));
+  const mount = await mountOverlay({ source, options: ['--cache', 'none', ...served] });
+  await withWatchdog(mount, SECONDS, async () => {
+    execFileSync('cmp', [join(source, 'large'), join(mount.mountpoint, 'large')]);
+    const { carried, count } = await readsOf(mount.mountpoint);
+    assert.ok(carried >= 16 && carried >= count - 4, `${carried} of ${count}`); // the first are short
+  });
+  await mount.unmount();
+});
+
 test('a file that is longer or shorter than it was believed to be is read as it is', { skip: noMounts }, async () => {
   const source = temporaryDirectory('source');
   const size = 200_000;

@@ -99,7 +99,7 @@ async function epochs(order: 'fixed' | 'shuffled', sizeBytes: number, policy: st
       source: slow.mountpoint,
       options: [
         ...['--cache', `${cache}:${sizeBytes}`],
-        ...['-o', `cache-policy=${policy},disable=keep-cache,sample-opens=off`], // every read is to be seen
+        ...['-o', `prefetch=off,cache-policy=${policy},disable=keep-cache,sample-opens=off`], // every read is to be seen
       ],
     });
     const found: Epoch[] = [];

@@ -69,7 +69,13 @@ async function onOverlay(
     observer: access,
     attributesTtlMs: 60_000,
     passthroughMinBytes: MIB,
-    prefetch: { bulk: 'off', jobWidth: async () => 1, requestsMost: 24, aheadBytes: readAheadBytes },
+    prefetch: {
+      bulk: 'off',
+      jobWidth: async () => 1,
+      requestsMost: 24,
+      aheadBytes: readAheadBytes,
+      plans: { log: silentLog, mountpoint: '/mnt/ml' },
+    },
   });
   if (overlay.prefetch !== undefined) access.feed(overlay.prefetch);
   try {

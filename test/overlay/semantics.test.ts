@@ -365,6 +365,7 @@ for (const speed of SPEEDS) {
   test(`S3.3 an error that the source tells at close is told at close (${speed})`, async () => {
     const { overlay, kernel, instead, put, open } = await stage({ speed });
     await put('a', 'x');
+    instead.delaysErrors = () => true;
     const writer = await open('a', O_RDWR);
     for (const errno of [Errno.ENOSPC, Errno.EDQUOT, Errno.EIO]) {
       instead.flush = () => -errno;
@@ -376,6 +377,11 @@ for (const speed of SPEEDS) {
     const again = await overlay.open(writer.node, O_RDWR, false, CALLER);
     assert.ok(typeof again === 'object' && !again.noFlush, 'the kernel is not told to leave the question out');
     overlay.release(writer.node, again.handle);
+    instead.delaysErrors = () => false;
+    const toldAtOnce = await overlay.open(writer.node, O_RDWR, false, CALLER);
+    assert.ok(typeof toldAtOnce === 'object');
+    assert.equal(toldAtOnce.noFlush, toldAtOnce.backingId > 0, 'nobody is asked who has nothing to tell');
+    overlay.release(writer.node, toldAtOnce.handle);
   });
 
   test(`S3.6 a reader from the cache sees what a later writer writes, but for one of a large file (${speed})`, async () => {

@@ -6,6 +6,7 @@ import * as path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Caller, Entry, FileSystem, Opened } from '../../src/overlay/filesystem.ts';
 import { Overlay, ROOT, VIRTUAL_NAME, VirtualFiles, VirtualOverlay } from '../../src/overlay/index.ts';
+import { MESSAGE_COMMAND } from '../../src/overlay/virtual.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { type Log, silentLog } from '../../src/telemetry/log.ts';
@@ -224,6 +225,51 @@ test('S10.2 S10.4 every operation on virtual nodes has an answer, and none chang
   assert.deepEqual(fs.readdirSync(workspace).sort(), [VIRTUAL_NAME, 'file']);
   assert.equal(fs.readFileSync(path.join(workspace, VIRTUAL_NAME, 'stats'), 'utf8'), 'of the source');
   overlay.checkInvariants();
+});
+
+test('a file that can be written to takes what is written, and messages where nobody may write', async () => {
+  const taken: string[] = [];
+  files.add('inbox', () => taken.join('|'), {
+    begin: () => ({
+      write: (data) => {
+        taken.push(Buffer.from(data).toString());
+        return Math.min(data.length, 4);
+      },
+      end: () => void taken.push('end'),
+    }),
+    message: (data) => taken.push(`message ${Buffer.from(data)}`),
+  });
+  const { node, attributes } = await entry(await directory(), 'inbox');
+  assert.equal(attributes.mode, 0o100600);
+  const opened = (await system.open(node, O_WRONLY | O_TRUNC, false, CALLER)) as Opened;
+  const other = (await system.open(node, O_RDWR, false, CALLER)) as Opened;
+  assert.ok(opened.directIo && opened.handle !== other.handle, 'each open writes by itself');
+  assert.equal(await system.write(node, opened.handle, 7, Buffer.from('abc'), false, CALLER), 3);
+  assert.equal(await system.write(node, other.handle, 0, Buffer.from('defgh'), false, CALLER), 4, 'not all was taken');
+  system.release(node, opened.handle);
+  assert.deepEqual(taken, ['abc', 'defgh', 'end']);
+  assert.equal(await system.write(node, opened.handle, 0, Buffer.from('x'), false, CALLER), -Errno.EBADF);
+  system.release(node, other.handle);
+  assert.ok(typeof (await system.setattr(node, { size: 0, mtime: 'now' }, undefined, CALLER)) === 'object');
+  for (const changes of [{ mode: 0o777 }, { mtime: 'now' }, { size: 0, uid: 1 }] as const) {
+    assert.equal(await system.setattr(node, changes, undefined, CALLER), -Errno.EROFS);
+  }
+  taken.length = 0;
+  const message = Buffer.from('hello');
+  assert.equal(system.ioctl?.(node, MESSAGE_COMMAND | (5 << 16), message), 1);
+  assert.deepEqual(taken, ['message hello']);
+  assert.equal(text((await entry(await directory(), 'inbox')).node), 'message hello', 'the next look shows it');
+  assert.equal(system.ioctl?.(node, 0x5401, message), -Errno.ENOTTY);
+  assert.equal(system.ioctl?.(await virtualFile(), MESSAGE_COMMAND | (5 << 16), message), -Errno.ENOTTY);
+  assert.equal(system.ioctl?.((await entry(ROOT, 'file')).node, MESSAGE_COMMAND, message), -Errno.ENOTTY);
+  const many: number[] = [];
+  for (let i = 0; i < 300; i++) {
+    const one = await system.open(node, O_WRONLY, false, CALLER);
+    if (typeof one === 'number') assert.equal(one, -Errno.ENFILE);
+    else many.push(one.handle);
+  }
+  assert.equal(many.length, 256);
+  for (const handle of many) system.release(node, handle);
 });
 
 test('what is not virtual is passed on unchanged', async () => {

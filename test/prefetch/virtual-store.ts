@@ -2,10 +2,12 @@
  * A store behind a link, in a time of its own: requests take a latency, side by side, and their bytes come one after the other.
  * What a reader gets of it is the same on any machine, however busy. The scheduler, the orders and the streams are the real ones.
  */
+
 import { Readers } from '../../src/access/data-set-readers.ts';
 import { Streams } from '../../src/access/streams.ts';
 import type { HeldFile, PrefetchHost } from '../../src/prefetch/host.ts';
 import { Prefetch } from '../../src/prefetch/index.ts';
+import { silentLog } from '../../src/telemetry/log.ts';
 import { FakeFile, handleOf } from '../access/trace-support.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -79,6 +81,7 @@ export class VirtualFile {
       bulk: 'off',
       aheadBytes,
       jobWidth: async () => 1,
+      plans: { log: silentLog, mountpoint: '/mnt/ml' },
     });
     this.streams.listener = this.prefetch.inFile;
   }
@@ -152,7 +155,8 @@ export class VirtualFile {
       capacityBytes: () => 4 * size,
       freeBytes: () => 4 * size,
       keeps: () => true,
-      drop: () => true,
+      drop: async () => 0,
+      claim: () => {},
       use: () => store,
     };
   }

@@ -5,11 +5,16 @@ import { type AnyCall, Lane, laneWidth } from '../../src/store/posix/lane.ts';
 import { Errno } from '../../src/sys/errno.ts';
 
 /** A call that ends when told to. */
-function manual(): { call: AnyCall; started: number[]; end: (number: number, result?: number) => void } {
+function manual(diverted = false): {
+  call: AnyCall;
+  started: number[];
+  end: (number: number, result?: number) => void;
+} {
   const started: number[] = [];
   const ends = new Map<number, (result: number) => void>();
   const call: AnyCall = {
     now: () => 0,
+    diverted,
     later: (...args) => {
       const number = args[0] as number;
       started.push(number);
@@ -37,6 +42,26 @@ test('calls beyond the width wait, and start in order', async () => {
     assert.equal(await results[number], number);
   }
   assert.deepEqual([started, lane.inFlight, lane.waiting], [[0, 1, 2, 3, 4, 5], 0, 0]);
+});
+
+// S9.1
+test('calls that do not go to the pool have a share of their own', async () => {
+  const lane = new Lane(1, 2);
+  const pool = manual();
+  const ring = manual(true);
+  const results = [0, 1].map((number) => lane.run(pool.call, [number]));
+  results.push(...[2, 3, 4].map((number) => lane.run(ring.call, [number])));
+  assert.deepEqual([pool.started, ring.started, lane.inFlight, lane.waiting], [[0], [2, 3], 3, 2]);
+  ring.end(2);
+  assert.equal(await results[2], 0);
+  assert.deepEqual([pool.started, ring.started, lane.inFlight, lane.waiting], [[0], [2, 3, 4], 3, 1]);
+  const idle = lane.idle(1000);
+  for (const number of [3, 4]) ring.end(number);
+  pool.end(0);
+  await results[0];
+  assert.deepEqual([pool.started, lane.inFlight, lane.waiting], [[0, 1], 1, 0]);
+  pool.end(1);
+  assert.equal(await idle, true);
 });
 
 test('a call that throws is an I/O error and gives its place back', async () => {

@@ -36,6 +36,25 @@ test('bytes are resident when each of their pages is in the page cache', (t) => 
   assert.equal(residency.covers(fd, 6 * PAGE - 1, 2), false);
 });
 
+test('pages whose bytes are still on their way from the disk do not count', (t) => {
+  const directory = temporaryDirectory('residency');
+  const bytes = 16 * PAGE; // one read of the disk
+  const into = Buffer.alloc(bytes);
+  const residency = new Residency();
+  let onTheWay = 0;
+  for (let file = 0; file < 50; file++) {
+    const fd = openSync(join(directory, `${file}`), 'w+');
+    t.after(() => closeSync(fd));
+    writeSync(fd, Buffer.alloc(bytes, 1));
+    fsyncSync(fd);
+    sys.posixFadvise.now(fd, 0, 0, DONTNEED);
+    sys.preadFlags(fd, into, bytes, 0, sys.RWF_NOWAIT); // has the kernel begin to read
+    while (sys.cachestatNow(fd, 0, bytes) === 16 && !residency.covers(fd, 0, bytes)) onTheWay++;
+    if (residency.covers(fd, 0, bytes)) assert.equal(sys.preadFlags(fd, into, bytes, 0, sys.RWF_NOWAIT), bytes);
+  }
+  t.diagnostic(`${onTheWay} times the pages were there, and not their bytes`);
+});
+
 test('a closed descriptor has nothing in memory, and the next file is asked about all the same', () => {
   const residency = new Residency();
   assert.equal(residency.covers(-1, 0, PAGE), false);

@@ -88,6 +88,24 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       orders: [{ name: 'bulk', about: 'train', bytes: 200, usedBytes: 100, wastedBytes: 0, believed: true }],
       sets: [{ path: 'train', files: 1000, listed: true, repeats: false }],
     },
+    plans: [
+      {
+        name: 'train',
+        items: 2000,
+        pending: 500,
+        given: 1500,
+        used: 900,
+        late: 40,
+        passed: 0,
+        missing: 1,
+        failed: 0,
+        malformed: 0,
+        broughtBytes: 150 * 2 ** 20,
+        usedBytes: 94 * 2 ** 20,
+        bytes: 180_000,
+        idleSeconds: 0.1,
+      },
+    ],
     warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {
       share: 0.31,
@@ -172,7 +190,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       undeliverable: 0,
       notifications: 2,
     },
-    loop: { turns: 1000, p99Ms: 0.4, maxMs: 12, long: 0 },
+    loop: { turns: 1000, p99Ms: 0.4, maxMs: 12, long: 0, ownMaxMs: 9, ownLong: 0 },
     daemon: { pid: 4242, residentBytes: 1e8, heapBytes: 2e7, cpuSeconds: 1.5, upSeconds: 61 },
     problems: { warnings: 1, errors: 0, defects: 0 },
   };

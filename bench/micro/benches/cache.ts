@@ -149,6 +149,7 @@ export const cache: readonly Micro[] = [
     prepare: async (tree, directory) => {
       const { IndexDatabase } = await tree.load<typeof Database>('cache/index-db.ts');
       const index = IndexDatabase.open(join(directory, 'index.sqlite'), 'micro', nothing);
+      await index.endCheckpoints?.(); // the trees before it had none
       const rows = Array.from({ length: BATCH }, (_, at) => ({
         ...key(at),
         id: at,

@@ -48,8 +48,8 @@ export class Item {
   set: DataSet | undefined = undefined;
   /** The clock of its data set when it was read last. */
   clock = 0;
-  /** For MIN only: when it is read next, as the number of an access. */
-  nextUse = Number.POSITIVE_INFINITY;
+  /** For MIN only, which sets it before it looks: when it is read next, as the number of an access. */
+  nextUse = 0;
 
   constructor(id: number, size: number, directory: string | undefined) {
     this.id = id;

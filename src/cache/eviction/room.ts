@@ -52,6 +52,8 @@ export class Room {
   evictions = 0;
   evictedBytes = 0;
   pinnedBytes = 0;
+  /** Of what is free, what is for items that are brought ahead of their readers. */
+  claimedBytes = 0;
   /** Known to the policy and not asked for. */
   #unclaimed = 0;
   #turn: Promise<unknown> = Promise.resolve();
@@ -79,7 +81,7 @@ export class Room {
     const nowMs = performance.now();
     if (!item.pinned && !item.ahead) policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytesOf(key.size, chunkBytes);
-    if (this.#roomFor(wanted)) return item;
+    if (this.#roomFor(wanted, item)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;
     else this.refused.noRoom++;
@@ -87,9 +89,9 @@ export class Room {
   }
 
   /** So much is free, or something is there that a faster tier has as well. */
-  #roomFor(bytes: number): boolean {
+  #roomFor(bytes: number, item: ObjectItem): boolean {
     const { tier, spare } = this.#parts;
-    return tier.room(bytes) || (this.#fits(bytes) && spare?.() !== undefined);
+    return tier.room(item.ahead ? bytes : bytes + this.claimedBytes) || (this.#fits(bytes) && spare?.() !== undefined);
   }
 
   /**
@@ -103,7 +105,7 @@ export class Room {
     item.extension = extension;
     const nowMs = performance.now();
     if (opened) policy.accessed(item, nowMs);
-    if (this.#roomFor(size)) return item;
+    if (this.#roomFor(size, item)) return item;
     if (!this.#fits(size)) return undefined;
     if (!opened) policy.accessed(item, nowMs);
     return this.#admits(item, nowMs) ? item : undefined;
@@ -204,7 +206,7 @@ export class Room {
     const least = object.key.size <= wholeBytes ? count : 1;
     for (let taken = count; taken >= least; taken >>= 1) {
       const bytes = object.end(firstChunk + taken - 1) - object.start(firstChunk);
-      if (this.#roomFor(bytes) || this.#victimFor(object, bytes) !== undefined) return taken;
+      if (this.#roomFor(bytes, object.item) || this.#victimFor(object, bytes) !== undefined) return taken;
     }
     return 0;
   }

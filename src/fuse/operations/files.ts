@@ -13,6 +13,8 @@ import {
   FallocateIn,
   FlushIn,
   FsyncIn,
+  IoctlIn,
+  IoctlOut,
   LseekIn,
   LseekOut,
   OpenIn,
@@ -129,6 +131,27 @@ export const lseek = operation<number>({
   encode: ({ reply }, offset) => {
     LseekOut.set.offset(reply.view, PAYLOAD, offset);
     return LseekOut.size;
+  },
+});
+
+/** Asked by Python for every file it opens (TCGETS), and what a file says to that is ENOTTY. */
+export const ioctl = operation<number>({
+  body: IoctlIn.size,
+  most: () => IoctlOut.size,
+  call: ({ fileSystem }, request) => {
+    const { view, node } = request;
+    const from = BODY + IoctlIn.size;
+    const size = IoctlIn.get.in_size(view, BODY);
+    if (size > request.end - from) return -Errno.EIO;
+    const data = request.frame.bytes.subarray(from, from + size);
+    return fileSystem.ioctl?.(node, IoctlIn.get.cmd(view, BODY), data) ?? -Errno.ENOTTY;
+  },
+  encode: ({ reply: { view } }, result) => {
+    IoctlOut.set.result(view, PAYLOAD, result);
+    IoctlOut.set.flags(view, PAYLOAD, 0);
+    IoctlOut.set.in_iovs(view, PAYLOAD, 0);
+    IoctlOut.set.out_iovs(view, PAYLOAD, 0);
+    return IoctlOut.size;
   },
 });
 

@@ -43,6 +43,7 @@ export const operations: readonly Operation[] = (() => {
   table[Opcode.FSYNC] = files.fsync;
   table[Opcode.FALLOCATE] = files.fallocate;
   table[Opcode.LSEEK] = files.lseek;
+  table[Opcode.IOCTL] = files.ioctl; // the kernel does not remember ENOSYS to it
   table[Opcode.COPY_FILE_RANGE] = files.copyFileRange;
   table[Opcode.COPY_FILE_RANGE_64] = files.copyFileRange64;
 
@@ -52,8 +53,6 @@ export const operations: readonly Operation[] = (() => {
   table[Opcode.RELEASEDIR] = directories.releasedir;
   table[Opcode.FSYNCDIR] = directories.fsyncdir;
 
-  // Asked by Python for every file it opens; the kernel does not remember ENOSYS here, and ENOTTY is what a file says.
-  table[Opcode.IOCTL] = refuse(-Errno.ENOTTY);
   table[Opcode.NOTIFY_REPLY] = operation<0>({ silent: true, call: () => 0 });
   return table;
 })();

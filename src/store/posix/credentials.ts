@@ -54,13 +54,24 @@ export function needsSwitch(who: Identity): boolean {
 /** Makes one call as `who`. */
 export function withCredentials(who: Identity, call: AnyCall, args: readonly sys.Argument[]): number {
   own ??= prepare();
-  const umask = sys.umask(who.umask & 0o777);
+  const umask = who.umask & 0o777;
+  if (umask === processUmask) return withIds(own, who, call, args); // the usual one, and this thread has it
+  sys.umask(umask);
   try {
-    if (!own.root || (who.uid === own.uid && who.gid === own.gid)) return call.now(...args);
-    return asOther(own, who, call, args);
+    return withIds(own, who, call, args);
   } finally {
-    sys.umask(umask);
+    sys.umask(processUmask);
   }
+}
+
+function withIds(
+  self: { uid: number; gid: number; root: boolean },
+  who: Identity,
+  call: AnyCall,
+  args: readonly sys.Argument[],
+): number {
+  if (!self.root || (who.uid === self.uid && who.gid === self.gid)) return call.now(...args);
+  return asOther(self, who, call, args);
 }
 
 function asOther(

@@ -220,6 +220,10 @@ export class PosixStore implements Store {
     return this.#files.flush(file as PosixFile) as Reply<0>;
   }
 
+  delaysErrors(): boolean {
+    return this.speed === 'pooled';
+  }
+
   sync(file: StoreFile, dataOnly: boolean): Reply<0> {
     return this.#files.sync(file as PosixFile, dataOnly) as Promise<0>;
   }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """
 files.py make DIR COUNT SIZE            makes files 000000, 000001, ... of records (sizes vary by a third around SIZE)
+files.py change DIR COUNT SIZE          every second file has its second generation: in place, or renamed over it, in turns
 files.py verify DIR COUNT SIZE [opts]   reads them all and compares every byte; prints a line of JSON
 
 --direct: with O_DIRECT; --mapped: through a mapping; --random: in random order, in pieces; --processes N
@@ -27,6 +28,17 @@ def make(options):
         name, size = name_and_size(index, options.size)
         with open(os.path.join(options.dir, name), 'wb') as file:
             file.write(records.content(name, 1, size))
+
+
+def change(options):
+    for index in range(0, options.count, 2):
+        name, size = name_and_size(index, options.size)
+        path = os.path.join(options.dir, name)
+        new = path if index % 4 == 0 else f'{path}.new'
+        with open(new, 'wb') as file:
+            file.write(records.content(name, 2, size))
+        if new != path:
+            os.rename(new, path)
 
 
 def read_direct(path, size):
@@ -100,7 +112,7 @@ def verify(options):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('what', choices=['make', 'verify'])
+    parser.add_argument('what', choices=['make', 'change', 'verify'])
     parser.add_argument('dir')
     parser.add_argument('count', type=int)
     parser.add_argument('size', type=int)
@@ -108,7 +120,7 @@ def main():
     for flag in ('direct', 'mapped', 'random'):
         parser.add_argument(f'--{flag}', action='store_true')
     options = parser.parse_args()
-    return verify(options) if options.what == 'verify' else make(options)
+    return {'make': make, 'change': change, 'verify': verify}[options.what](options)
 
 
 if __name__ == '__main__':
