@@ -1,7 +1,7 @@
 /** Puts store, cache and overlay together as the settings say. */
 import { Access } from '../access/access.ts';
-import { PassersBy } from '../access/passers-by.ts';
 import { jobWidth } from '../access/job-width.ts';
+import { PassersBy } from '../access/passers-by.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { memoryBudget, metadataBudget } from '../config/memory.ts';

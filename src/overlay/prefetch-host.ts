@@ -1,6 +1,6 @@
 /** What prefetching needs of the mount: files and directories by their paths, and bytes brought as for a reader. */
 
-import type { Cache } from '../cache/cache.ts';
+import type { Cache, CachedContent, ContentSource } from '../cache/cache.ts';
 import type { HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
 import type { ReadFile } from '../prefetch/order.ts';
 import { isDirectory, isRegular, isSymlink } from '../store/attributes.ts';
@@ -16,6 +16,9 @@ const DT_DIR = 4;
 const DT_REG = 8;
 /** Directories kept known for the next path: a data set is read in all of its at once. */
 const DIRECTORIES_MOST = 4096;
+/** As much as the kernel asks for at once; larger chunks one by one. Some of one file side by side. */
+const PIECE_BYTES = 1024 * 1024;
+const PIECES_AT_ONCE = 4;
 
 export class OverlayPrefetchHost implements PrefetchHost {
   readonly #core: Core;
@@ -207,7 +210,7 @@ class HeldInode implements HeldFile {
       const file = await sources.acquire(inode);
       if (failed(file)) return file;
       try {
-        return await content.fill(length, offset, inode.contentSource(store, sources));
+        return await fillPieces(content, offset, length, inode.contentSource(store, sources));
       } finally {
         sources.release(inode);
       }
@@ -219,4 +222,29 @@ class HeldInode implements HeldFile {
   release(): void {
     this.#held.release();
   }
+}
+
+/** Brings a range in pieces: 0 or the bytes that came, or why it did not go on to the end. */
+async function fillPieces(
+  content: CachedContent,
+  offset: number,
+  length: number,
+  source: ContentSource,
+): Promise<Outcome<number>> {
+  const end = offset + length;
+  const piece = Math.max(PIECE_BYTES, content.chunkBytes);
+  let next = offset;
+  let sum = 0;
+  let failure = 0;
+  const lane = async (): Promise<void> => {
+    while (next < end && failure === 0) {
+      const at = next;
+      next = Math.min(end, (Math.floor(at / piece) + 1) * piece);
+      const came = await content.fill(next - at, at, source);
+      if (failed(came)) failure = came;
+      else sum += came as number;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(PIECES_AT_ONCE, Math.ceil(length / piece)) }, lane));
+  return failure === 0 ? sum : failure;
 }

@@ -16,7 +16,7 @@ export interface ReadSet {
 export type BulkMode = 'auto' | 'off' | 'all';
 
 /** Files that had to be fetched for a reader, lately, before anything is done: a third of a second of two readers at 5 ms. */
-const MISSES_LEAST = 8;
+const FILES_MISSED_LEAST = 8;
 const LATELY_MS = 10_000;
 /** Sets that are brought at a time; each has a catalogue in memory. */
 const SETS_MOST = 4;
@@ -40,7 +40,8 @@ export interface DataSetsParts extends SetParts {
 }
 
 interface Watched {
-  misses: number;
+  /** Files, by their keys. */
+  readonly missed: Set<string>;
   sinceMs: number;
   openedMs: number;
   pass: SetPass | undefined;
@@ -70,11 +71,12 @@ export class PrefetchedSets {
     const watched = this.#watch(set.path, nowMs);
     watched.pass?.missed(file);
     if (nowMs - watched.sinceMs > LATELY_MS) {
-      watched.misses = 0;
+      watched.missed.clear();
       watched.sinceMs = nowMs;
     }
-    if (++watched.misses < MISSES_LEAST || watched.asking) return;
-    watched.misses = 0;
+    watched.missed.add(file.fileKey);
+    if (watched.missed.size < FILES_MISSED_LEAST || watched.asking) return;
+    watched.missed.clear();
     if (watched.pass === undefined) void this.#begin(watched, set, thread);
   }
 
@@ -96,7 +98,7 @@ export class PrefetchedSets {
   #watch(path: string, nowMs: number): Watched {
     let watched = this.#sets.get(path);
     if (watched === undefined) {
-      watched = { misses: 0, sinceMs: nowMs, openedMs: nowMs, pass: undefined, asking: false, shared: false };
+      watched = { missed: new Set(), sinceMs: nowMs, openedMs: nowMs, pass: undefined, asking: false, shared: false };
       this.#sets.set(path, watched);
       for (const [oldest, other] of this.#sets) {
         if (this.#sets.size <= WATCHED_MOST) break;

@@ -45,6 +45,8 @@ export interface Order {
   readonly about: string;
   /** Takes the next; undefined: nothing for now. When there is more again, it wakes the scheduler. */
   next(): Wanted | undefined;
+  /** Asked between the parts of a large file that it gave: false: it is not wanted any more. */
+  goesOn?(): boolean;
   /**
    * One that it gave has been dealt with: the bytes that were brought for it; 0: nothing was missing, or who reads it was
    * quicker; or why it was not brought, as a negated errno. -ECANCELED: the scheduler gave it up, and may be given it again.

@@ -37,6 +37,8 @@ const GUESS_BYTES = 128 * 1024;
 
 /** Who has opened a smaller file reads all of it at once: it comes too late. */
 const WHOLE_BYTES = 1024 * 1024;
+/** Of a larger file so much at a time: it has room made for it, and may not be wanted any more after each. */
+const PART_BYTES = 16 * 1024 * 1024;
 
 interface Lane {
   readonly order: Order;
@@ -249,14 +251,13 @@ export class Scheduler implements Orders {
   }
 
   async #bring(lane: Lane, wanted: Wanted): Promise<void> {
-    const begunMs = this.#host.nowMs();
     let outcome: number = -Errno.EIO;
     try {
       outcome = await this.#brought(lane, wanted);
     } finally {
       this.#underWay--;
       this.#takes(-GUESS_BYTES);
-      this.#answered(outcome, begunMs);
+      this.#answered(outcome);
       lane.order.settled(wanted, outcome);
       if (this.#underWay === 0) this.#idle?.();
       this.#soon();
@@ -268,25 +269,43 @@ export class Scheduler implements Orders {
     if (failed(found)) return found;
     const held = found as HeldFile;
     try {
-      const length = Math.min(wanted.length, held.size - wanted.offset);
-      const missing = held.missingBytes(wanted.offset, length);
+      const end = Math.min(wanted.offset + wanted.length, held.size);
+      const missing = held.missingBytes(wanted.offset, end - wanted.offset);
       this.#spent.remove(held.fileKey); // somebody will read it
-      if (missing <= 0) return 0;
-      if (held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
-      if (this.#stopped) return -Errno.ECANCELED;
-      const more = Math.max(0, missing - GUESS_BYTES);
-      this.#takes(more);
-      await this.#makeRoom();
-      this.ledger.bringing(lane.account, held.fileKey, wanted.offset + length, missing, this.#host.nowMs());
-      const came = await held.fill(wanted.offset, length).finally(() => {
-        this.#takes(-more);
-      });
-      const lost = missing - Math.max(0, came);
-      if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, wanted.offset + length, lost);
-      return came;
+      if (missing > 0 && held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
+      let brought = 0;
+      for (let at = wanted.offset; at < end; at += PART_BYTES) {
+        if (this.#stopped || (at > wanted.offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
+        const came = await this.#part(lane, held, at, Math.min(PART_BYTES, end - at));
+        if (came < 0) return came;
+        brought += came;
+      }
+      return brought;
     } finally {
       held.release();
     }
+  }
+
+  /** Whether the next part of a large file is still wanted. */
+  #goesOn(lane: Lane): boolean {
+    return this.#lanes.includes(lane) && lane.order.goesOn?.() !== false;
+  }
+
+  async #part(lane: Lane, held: HeldFile, offset: number, length: number): Promise<number> {
+    const missing = held.missingBytes(offset, length);
+    if (missing <= 0) return 0;
+    const more = Math.max(0, missing - GUESS_BYTES);
+    this.#takes(more);
+    await this.#makeRoom();
+    this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
+    const begunMs = this.#host.nowMs();
+    const came = await held.fill(offset, length).finally(() => {
+      this.#takes(-more);
+    });
+    if (came > 0 && missing <= WHOLE_BYTES) this.#window.answered(this.#host.nowMs() - begunMs);
+    const lost = missing - Math.max(0, came);
+    if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, offset + length, lost);
+    return came;
   }
 
   /** So many bytes more are under way: readers' misses leave them room. */
@@ -302,10 +321,9 @@ export class Scheduler implements Orders {
     }
   }
 
-  #answered(outcome: number, begunMs: number): void {
+  #answered(outcome: number): void {
     const nowMs = this.#host.nowMs();
     this.#answeredMs = nowMs;
-    if (outcome > 0) this.#window.answered(nowMs - begunMs);
     if (!isTrouble(outcome)) {
       if (outcome > 0) this.#failuresInRow = 0;
       return;

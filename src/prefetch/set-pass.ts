@@ -102,6 +102,7 @@ export class SetPass implements Order, SpentOwner {
       name: 'repeat',
       about: path,
       next: () => this.#nextRepeated(),
+      goesOn: () => this.#mayGoOn(),
       settled: (wanted, outcome) => this.settled(wanted, outcome),
     };
     this.#list();
@@ -239,6 +240,10 @@ export class SetPass implements Order, SpentOwner {
     this.#waits = false;
     catalogue.note(item, Noted.GIVEN);
     return { file: catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
+  }
+
+  goesOn(): boolean {
+    return this.#mayGoOn();
   }
 
   settled({ file }: Wanted, outcome: Outcome<number>): void {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Counts, type SlowStore, startSlowStore } from '../../bench/slow-store/client.ts';
+import { carriedRequestBytes } from '../../src/fuse/device-pipe.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
 import { type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { run } from '../support/run.ts';
@@ -282,12 +283,12 @@ test('with a cache the store is asked for each byte once', { skip: noMounts }, a
         direct: true,
         at: [
           [0, 1 << 20],
-          [20 * CHUNK, 1 << 20],
+          [20 * CHUNK, 1 << 20], // not on and on, which would be read ahead of
         ],
       },
     ]);
     agree(rest, 'with O_DIRECT');
-    assert.deepEqual([rest.served.count, rest.ours.bytes], [2, 2 << 20]);
+    assert.deepEqual([rest.served.count, rest.ours.bytes], [(2 << 20) / carriedRequestBytes(1 << 20), 2 << 20]);
     const end = await count(whole(['d/big']));
     agree(end, 'the rest');
     assert.equal(end.ours.bytes, BIG_BYTES - CHUNK - (2 << 20));
