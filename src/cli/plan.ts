@@ -6,10 +6,10 @@ import { parseArgs } from 'node:util';
 import { callDaemon } from '../control/client.ts';
 import { Exit, MloError } from '../errors.ts';
 import { type Header, headerLine, isName, MAGIC, NO_HEADER, parseHeader } from '../prefetch/plans/header.ts';
-import type { PlanSnapshot } from '../prefetch/plans/plans.ts';
 import { liveRecord } from './live-record.ts';
 import type { PlanAnswer } from './plan-control.ts';
-import { type Column, size, table, whole } from './stats-text.ts';
+import { planColumns } from './plan-table.ts';
+import { table, whole } from './stats-text.ts';
 
 export const help = `Usage: ml-overlay plan MOUNTPOINT FILE|- [--name NAME] [--append] [--listing NAME] [--json]
        ml-overlay plan MOUNTPOINT FILE|- --as-listing NAME
@@ -166,23 +166,10 @@ function endOfLines(bytes: Buffer): number {
   return end === 0 && bytes.length >= BATCH_BYTES ? BATCH_BYTES : end;
 }
 
-const columns: readonly Column<PlanSnapshot>[] = [
-  { title: 'plan', text: ({ name }) => name, left: true, flexible: 'end' },
-  { title: 'items', text: ({ items }) => whole(items) },
-  { title: 'to give', text: ({ pending }) => whole(pending) },
-  { title: 'used', text: ({ used }) => whole(used) },
-  { title: 'too late', text: ({ late }) => whole(late) },
-  { title: 'passed', text: ({ passed }) => whole(passed) },
-  { title: 'missing', text: ({ missing }) => whole(missing) },
-  { title: 'failed', text: ({ failed }) => whole(failed) },
-  { title: 'brought', text: ({ broughtBytes }) => size(broughtBytes) },
-  { title: 'idle s', text: ({ idleSeconds }) => whole(idleSeconds) },
-];
-
 function show(answer: PlanAnswer, json: boolean): number {
   if (json) console.log(JSON.stringify(answer, null, 2));
   else if (answer.plans.length === 0) console.log('no plans');
-  else console.log(table(columns, answer.plans, process.stdout.columns ?? 120).join('\n'));
+  else console.log(table(planColumns, answer.plans, process.stdout.columns ?? 120).join('\n'));
   if (!json) for (const { name, lines } of answer.listings) console.log(`listing ${name}: ${whole(lines)} lines`);
   return Exit.ok;
 }

@@ -1,5 +1,6 @@
 /** The page of `ml-overlay stats`: one document as lines of text. Pure. */
 import { ratio, type StatsDocument, type TierStats } from '../telemetry/stats.ts';
+import { planColumns } from './plan-table.ts';
 import {
   type Column,
   clean,
@@ -51,6 +52,7 @@ export function page(stats: StatsDocument, width: number): string[] {
   const body = [
     ...list('processes', processColumns, byWait(stats.processes), width),
     ...list('data sets', dataSetColumns, byWait(stats.dataSets), width),
+    ...list('plans', planColumns, stats.plans, width),
     ...list('large files', streamColumns, stats.streams, width),
     ...list('operations', operationColumns, operationRows(stats), width),
   ];

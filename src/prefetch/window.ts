@@ -1,7 +1,10 @@
 /**
  * How many requests ahead of a reader may be under way. Grows while answers take as long as ever and shrinks when they begin to wait
- * for each other, as TCP Vegas does (Brakmo and Peterson, 1995): requests / shortest time is what the source could do,
- * requests / present time what it does; the difference, times the shortest time, is how many of them wait in a queue.
+ * for each other, as TCP Vegas does (Brakmo and Peterson, 1995): requests / least time is what the source could do,
+ * requests / present time what it does; the difference, times the least time, is how many of them wait in a queue.
+ *
+ * The time is that which a quarter of the answers of one round stay below, not the mean nor the shortest: a queue holds up all
+ * of them alike, but a busy processor, or a source with some slow servers, only some, and that must not look like a queue.
  */
 
 /** In requests. */
@@ -16,17 +19,19 @@ export interface AheadLimits {
 
 /** For look-ups: of the 48 calls under way at once on one source (store/posix/lane.ts) eight are left for who waits. */
 const LOOK_UPS: AheadLimits = { first: 16, least: 4, most: 40, grow: 4, shrink: 16 };
-/** The share of each answer in the present time. */
-const SHARE = 1 / 16;
-/** How fast the shortest time is forgotten, so that a source that has become slower is not taken for a busy one: by answer. */
-const FORGET = 1 + 1 / 4096;
+const QUANTILE = 1 / 4;
+/** Answers of a round: as many as are under way, and enough for a quarter of them to say something. */
+const ROUND_LEAST = 16;
+/** How fast the least time is forgotten, so that a source that has become slower is not taken for a busy one: by round. */
+const FORGET = 1 + 1 / 512;
+/** Of those in a queue beyond `shrink`, the share that the window loses at once. */
+const SHRINK_SHARE = 1 / 8;
 
 export class AheadWindow {
   readonly #limits: AheadLimits;
   #size: number;
-  #shortestMs = Number.POSITIVE_INFINITY;
-  #presentMs = 0;
-  #answers = 0;
+  #leastMs = Number.POSITIVE_INFINITY;
+  #round: number[] = [];
 
   constructor(limits: AheadLimits = LOOK_UPS) {
     this.#limits = limits;
@@ -39,13 +44,16 @@ export class AheadWindow {
 
   /** One request has been answered, after `tookMs`. */
   answered(tookMs: number): void {
-    this.#shortestMs = Math.max(0.01, Math.min(this.#shortestMs * FORGET, tookMs));
-    this.#presentMs = this.#presentMs === 0 ? tookMs : this.#presentMs + (tookMs - this.#presentMs) * SHARE;
-    if (++this.#answers < this.#size) return; // once for as many as are under way
-    this.#answers = 0;
-    const queued = this.#size * (1 - this.#shortestMs / this.#presentMs);
+    if (this.#round.push(tookMs) < Math.max(this.#size, ROUND_LEAST)) return;
+    this.#round.sort((a, b) => a - b);
+    const presentMs = Math.max(0.01, this.#round[Math.floor(this.#round.length * QUANTILE)]!);
+    this.#round = [];
+    this.#leastMs = Math.min(this.#leastMs * FORGET, presentMs);
+    const queued = this.#size * (1 - this.#leastMs / presentMs);
     const { least, most, grow, shrink } = this.#limits;
     if (queued < grow) this.#size = Math.min(most, this.#size + grow);
-    else if (queued > shrink) this.#size = Math.max(least, this.#size - 1);
+    else if (queued > shrink) {
+      this.#size = Math.max(least, this.#size - 1 - Math.floor((queued - shrink) * SHRINK_SHARE));
+    }
   }
 }

@@ -146,6 +146,18 @@ test('what the cache refused is given again when there is more room', () => {
   plans.stop();
 });
 
+test('what some rule keeps out of the cache holds up nothing', () => {
+  const { asked, plans, announce, of } = setUp();
+  announce(lines(names(200)));
+  asked.roomBytes = 1_000_000;
+  asked.outcome = ({ file }) => (/[05]\.jpg$/.test(file as string) ? -Errno.EDQUOT : 1000);
+  const brought = asked.bring();
+  assert.equal(new Set(brought).size, 200);
+  assert.equal(brought.length, 160 + 3 * 40, 'three times each, and no more');
+  assert.equal(of('plan-1').failed, 40);
+  plans.stop();
+});
+
 test('one that nobody reads brings little, however much there is room; one that is read gets credit', () => {
   const { asked, plans, announce, open } = setUp();
   announce(lines(names(50_000)));

@@ -4,18 +4,20 @@
  */
 import { Errno, type Outcome } from '../../sys/errno.ts';
 import type { Order, Orders, Wanted } from '../order.ts';
-import type { Plan } from '../plans/plan.ts';
+import type { Given, Plan } from '../plans/plan.ts';
 
-/** Refusals in a row, with room as it seemed, after which there is none: a reader's miss may have taken it. */
-const REFUSALS_MOST = 8;
+/** An item that the cache does not take although there is room is given so often, and no more: some rule keeps it out. */
+const REFUSALS_MOST = 3;
+const REFUSED_MOST = 1024;
 
 export class PlanOrder implements Order {
   readonly name = 'plan';
   readonly plan: Plan;
   readonly #orders: Orders;
-  /** How much room there was when the cache took no more all the same; -1: it took the last. */
+  /** How much room there was when the cache took no more; -1: it took the last. */
   #refusedAtBytes = -1;
-  #refusals = 0;
+  /** How often items were refused. */
+  readonly #refusals = new Map<number, number>();
 
   constructor(plan: Plan, orders: Orders) {
     this.plan = plan;
@@ -26,22 +28,33 @@ export class PlanOrder implements Order {
     return this.plan.name;
   }
 
-  next(): Wanted | undefined {
+  next(): Given | undefined {
     const refused = this.#refusedAtBytes >= 0 && this.#orders.roomBytes <= this.#refusedAtBytes + this.plan.meanBytes;
     return refused ? undefined : this.plan.next();
   }
 
   settled(wanted: Wanted, outcome: Outcome<number>): void {
-    if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) this.#refused();
-    else if (outcome > 0) {
-      this.#refusedAtBytes = -1;
-      this.#refusals = 0;
+    const given = wanted as Given;
+    if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
+      this.plan.settled(given, this.#mayTryAgain(given.item) ? -Errno.ECANCELED : outcome);
+      return;
     }
-    this.plan.settled(wanted, outcome);
+    if (outcome > 0) this.#refusedAtBytes = -1;
+    this.#refusals.delete(given.item);
+    this.plan.settled(given, outcome);
   }
 
-  #refused(): void {
+  /** Of one that was refused: a reader's miss may have taken its room. */
+  #mayTryAgain(item: number): boolean {
     const { roomBytes } = this.#orders;
-    if (roomBytes < 2 * this.plan.meanBytes || ++this.#refusals >= REFUSALS_MOST) this.#refusedAtBytes = roomBytes;
+    if (roomBytes < 2 * this.plan.meanBytes) {
+      this.#refusedAtBytes = roomBytes;
+      return true;
+    }
+    const times = (this.#refusals.get(item) ?? 0) + 1;
+    if (this.#refusals.size >= REFUSED_MOST) this.#refusals.clear();
+    if (times < REFUSALS_MOST) this.#refusals.set(item, times);
+    else this.#refusals.delete(item);
+    return times < REFUSALS_MOST;
   }
 }

@@ -53,11 +53,8 @@ export interface PlanCounts {
   usedBytes: number;
 }
 
-/** To be given again: the scheduler gave it up, or the cache had no room after all. */
-const AGAIN: ReadonlySet<number> = new Set([Errno.ECANCELED, Errno.ENOSPC, Errno.EDQUOT].map((errno) => -errno));
-
 /** An item in the hands of the scheduler. */
-interface Given extends Wanted {
+export interface Given extends Wanted {
   readonly item: number;
 }
 
@@ -154,7 +151,7 @@ export class Plan implements SpentOwner {
   }
 
   /** The next to be brought; undefined: none for now. */
-  next(): Wanted | undefined {
+  next(): Given | undefined {
     const items = this.#items;
     this.#front = Math.max(this.#front, this.#position.passed, items.first);
     if (!this.#hasCredit) return undefined;
@@ -174,18 +171,18 @@ export class Plan implements SpentOwner {
     return undefined;
   }
 
-  settled(wanted: Wanted, outcome: Outcome<number>): void {
-    const { item } = wanted as Given;
+  /** As `Order.settled`: -ECANCELED has it given again. */
+  settled({ item }: Given, outcome: Outcome<number>): void {
     const { counts } = this;
     const items = this.#items;
     if (MISSING.has(outcome)) counts.missing++;
-    else if (failed(outcome) && !AGAIN.has(outcome) && outcome !== -Errno.EBUSY) counts.failed++;
+    else if (failed(outcome) && outcome !== -Errno.ECANCELED && outcome !== -Errno.EBUSY) counts.failed++;
     else if (outcome > 0) {
       counts.broughtBytes += outcome;
       this.#brought++;
     }
     if (item < items.first || items.state(item) !== State.GIVEN) return; // its reader was quicker
-    if (AGAIN.has(outcome)) {
+    if (outcome === -Errno.ECANCELED) {
       items.setState(item, State.PENDING);
       counts.given--;
       this.#front = Math.min(this.#front, item);

@@ -1,0 +1,65 @@
+/** How many requests are under way: found for sources of every kind, in virtual time. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AheadWindow } from '../../src/prefetch/window.ts';
+
+const LIMITS = { first: 16, least: 2, most: 96, grow: 4, shrink: 12 };
+
+interface Source {
+  latencyMs: number;
+  /** Of the link, for each answer, one after the other. */
+  itemMs: number;
+  /** How much longer than that the latency is on the average, exponentially distributed, in latencies. */
+  noise: number;
+}
+
+/** Requests for so many seconds: the share of the link that was in use in the second half, and how long answers waited for it. */
+function run({ latencyMs, itemMs, noise }: Source, seconds: number): { share: number; waitedMs: number; size: number } {
+  const window = new AheadWindow(LIMITS);
+  let seed = 1;
+  const random = (): number => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return seed / 2 ** 32;
+  };
+  const underWay: { arrivesMs: number; begunMs: number }[] = [];
+  let [nowMs, linkFreeMs, answers, waitedMs] = [0, 0, 0, 0];
+  while (nowMs < seconds * 1000) {
+    while (underWay.length < window.size) {
+      underWay.push({ arrivesMs: nowMs + latencyMs * (1 - noise * Math.log(1 - random())), begunMs: nowMs });
+    }
+    underWay.sort((a, b) => a.arrivesMs - b.arrivesMs);
+    const { arrivesMs, begunMs } = underWay.shift()!;
+    const waits = Math.max(0, linkFreeMs - arrivesMs);
+    linkFreeMs = Math.max(arrivesMs, linkFreeMs) + itemMs;
+    nowMs = linkFreeMs;
+    window.answered(nowMs - begunMs);
+    if (nowMs < seconds * 500) continue;
+    answers++;
+    waitedMs += waits;
+  }
+  return { share: (answers * itemMs) / (seconds * 500), waitedMs: waitedMs / answers, size: window.size };
+}
+
+test('a link is kept busy, whatever its latency', () => {
+  for (const [latencyMs, itemMs] of [
+    [15, 0.56],
+    [3, 0.11],
+    [60, 2.2],
+  ] as const) {
+    const { share } = run({ latencyMs, itemMs, noise: 0.1 }, 20);
+    assert.ok(share > 0.95, `${latencyMs} ms: ${share}`);
+  }
+});
+
+test('answers some of which are late, of themselves, are no queue', () => {
+  for (const noise of [0.3, 1, 2]) {
+    const { share } = run({ latencyMs: 15, itemMs: 0.56, noise }, 20);
+    assert.ok(share > 0.9, `noise ${noise}: ${share}`);
+  }
+});
+
+test('a narrow link is not asked for more than a few at once', () => {
+  const { share, waitedMs, size } = run({ latencyMs: 15, itemMs: 10, noise: 0.1 }, 60);
+  assert.ok(share > 0.95, `${share}`);
+  assert.ok(size <= 24 && waitedMs < 240, `${size} under way, ${waitedMs} ms in the queue`);
+});
