@@ -10,7 +10,7 @@ export const READ_PATTERNS = ['sequential', 'backward', 'strided', 'random', 'un
 export type ReadPattern = (typeof READ_PATTERNS)[number];
 
 /** READs looked at: as many as an integer has bits. */
-const LOOKED = 32;
+export const LOOKED = 32;
 /** Fewer say nothing. */
 const READS_LEAST = 4;
 const JUMPS_LEAST = 3;

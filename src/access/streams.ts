@@ -8,7 +8,7 @@ import type { Readers } from './data-set-readers.ts';
 import { type Run, Runs } from './detectors/sequential.ts';
 import type { AccessedFile, AccessedHandle } from './observer.ts';
 import type { StreamSnapshot } from './snapshot.ts';
-import { Stream } from './stream.ts';
+import { LOOKED, type ReadPattern, Stream } from './stream.ts';
 
 /** Smaller files are fetched whole. */
 const FILE_LEAST_BYTES = 1024 * 1024;
@@ -16,6 +16,7 @@ const FILE_LEAST_BYTES = 1024 * 1024;
 const FILES_MOST = 256;
 const STREAMS_MOST = 16;
 const SNAPSHOTS_MOST = 32;
+const DIRECTORIES_MOST = 1024;
 
 /** Who prefetches from what is seen; called in the turn of a READ. */
 export interface StreamListener {
@@ -42,6 +43,8 @@ export class Streams {
   /** The one used last is the last. */
   readonly #files = new Map<AccessedFile, FileStreams>();
   #last: FileStreams | undefined;
+  /** By directory, how the file was read of which that was found out last. The one found last is the last. */
+  readonly #directories = new Map<string, ReadPattern>();
   #reads = 0;
   /** Who prefetches; undefined: nobody. */
   listener: StreamListener | undefined = undefined;
@@ -60,7 +63,24 @@ export class Streams {
     stream.usedAt = ++this.#reads;
     const run = file.runs.came(offset, size);
     const jumped = stream.came(run, file.runs, offset, size);
+    if (stream.reads === LOOKED) this.#learn(stream);
     this.listener?.read(stream, run, jumped);
+  }
+
+  /** How a file is going to be read, most likely: as others of its directory were. */
+  expects(file: AccessedFile): ReadPattern {
+    return this.#directories.get(directoryOf(file)) ?? 'unknown';
+  }
+
+  #learn({ file, pattern }: Stream): void {
+    const directory = directoryOf(file);
+    this.#directories.delete(directory);
+    this.#directories.set(directory, pattern);
+    if (this.#directories.size <= DIRECTORIES_MOST) return;
+    for (const oldest of this.#directories.keys()) {
+      this.#directories.delete(oldest);
+      break;
+    }
   }
 
   #use(inode: AccessedFile): FileStreams {
@@ -108,4 +128,9 @@ export class Streams {
       bytes: stream.bytes,
     }));
   }
+}
+
+function directoryOf(file: AccessedFile): string {
+  const path = file.path();
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

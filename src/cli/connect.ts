@@ -1,4 +1,5 @@
 /** Mounts and serves, through whichever transport was asked for. */
+import type { AccessedFile } from '../access/observer.ts';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { MloError } from '../errors.ts';
 import { carriedRequestBytes, LARGEST_TRANSFER, MountError, mountFuse, Session } from '../fuse/index.ts';
@@ -78,7 +79,10 @@ async function connectKernel(
   });
   const knob = mounted.readaheadKnob();
   const readaheadSet = knob?.set(settings.readahead) === true;
-  if (knob !== undefined && readaheadSet) overlay.ownsReadahead((bytes) => knob.set(bytes), settings.readahead);
+  if (knob !== undefined && readaheadSet && access !== undefined) {
+    const goesOn = (file: AccessedFile): boolean => access.streams.expects(file) === 'sequential';
+    overlay.ownsReadahead((bytes) => knob.set(bytes), settings.readahead, goesOn);
+  }
   return {
     ended: ended.finally(() => knob?.close()),
     unmount: (force) => mounted.unmount(force).catch(refused(mountpoint)),

@@ -5,6 +5,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HiddenSnapshot } from '../access/hidden.ts';
+import type { AccessedFile } from '../access/observer.ts';
 import { Prefetch } from '../prefetch/index.ts';
 import type { StoreStatistics } from '../store/store.ts';
 import type { Carrier } from '../sys/carrier.ts';
@@ -320,10 +321,10 @@ export class Overlay implements FileSystem {
     return this.#core.metadata?.snapshot();
   }
 
-  /** `set` turns the kernel's read-ahead for files opened from now on; it is at `wideBytes`. */
-  ownsReadahead(set: (bytes: number) => boolean, wideBytes: number): void {
+  /** `set` turns the kernel's read-ahead for files opened from now on; it is at `wideBytes`. See kernel-readahead.ts. */
+  ownsReadahead(set: (bytes: number) => boolean, wideBytes: number, goesOn: (file: AccessedFile) => boolean): void {
     if (this.prefetch?.inFile === undefined) return; // nobody else reads ahead
-    this.#core.kernelReadahead = new KernelReadahead(set, wideBytes);
+    this.#core.kernelReadahead = new KernelReadahead(set, wideBytes, goesOn);
   }
 
   /** What the kernel reads by itself, estimated. */

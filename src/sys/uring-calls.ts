@@ -4,7 +4,7 @@
  */
 import { Errno, errnoName } from './errno.ts';
 import * as sys from './libc.ts';
-import { Ring, type RingCall } from './uring.ts';
+import { Ring } from './uring.ts';
 
 /** enum io_uring_op. */
 const Operation = {
@@ -26,37 +26,37 @@ function divertTo(ring: Ring): void {
   const divert = <A extends readonly sys.Argument[]>(
     call: sys.SystemCall<A>,
     opcode: number,
-    entry: (...args: A) => Omit<RingCall, 'opcode' | 'held'>,
+    way: (code: number, args: A) => Promise<number>,
   ): void => {
-    if (ring.supports(opcode)) call.divert((args) => ring.call({ opcode, held: args, ...entry(...args) }));
+    if (ring.supports(opcode)) call.divert((args) => way(opcode, args));
   };
-  const { FSYNC, FALLOCATE, OPENAT, CLOSE, STATX, READ, WRITE, UNLINKAT, FTRUNCATE } = Operation;
-  divert(sys.openat, OPENAT, (fd, path, flags, mode) => ({ fd, address: addressOf(path), length: mode, flags }));
-  divert(sys.statx, STATX, (fd, path, flags, mask, out) => ({
-    fd,
-    address: addressOf(path),
-    length: mask,
-    offset: addressOf(out),
-    flags,
-  }));
-  divert(sys.pread, READ, (fd, out, size, offset) => ({
-    fd,
-    address: addressOf(out),
-    length: Math.min(size, out.byteLength),
-    offset,
-  }));
-  divert(sys.pwrite, WRITE, (fd, data, size, offset) => ({
-    fd,
-    address: addressOf(data),
-    length: Math.min(size, data.byteLength),
-    offset,
-  }));
-  divert(sys.close, CLOSE, (fd) => ({ fd }));
-  divert(sys.fsync, FSYNC, (fd) => ({ fd }));
-  divert(sys.fdatasync, FSYNC, (fd) => ({ fd, flags: FSYNC_DATASYNC }));
-  divert(sys.unlinkat, UNLINKAT, (fd, path, flags) => ({ fd, address: addressOf(path), flags }));
-  divert(sys.ftruncate, FTRUNCATE, (fd, offset) => ({ fd, offset }));
-  divert(sys.fallocate, FALLOCATE, (fd, mode, offset, length) => ({ fd, address: length, length: mode, offset }));
+  divert(sys.openat, Operation.OPENAT, (code, args) => {
+    const [dir, path, flags, mode] = args;
+    return ring.call(code, dir, addressOf(path), mode, 0, flags, args);
+  });
+  divert(sys.statx, Operation.STATX, (code, args) => {
+    const [dir, path, flags, mask, out] = args;
+    return ring.call(code, dir, addressOf(path), mask, addressOf(out), flags, args);
+  });
+  divert(sys.pread, Operation.READ, (code, args) => {
+    const [fd, out, size, offset] = args;
+    return ring.call(code, fd, addressOf(out), Math.min(size, out.byteLength), offset, 0, args);
+  });
+  divert(sys.pwrite, Operation.WRITE, (code, args) => {
+    const [fd, data, size, offset] = args;
+    return ring.call(code, fd, addressOf(data), Math.min(size, data.byteLength), offset, 0, args);
+  });
+  divert(sys.unlinkat, Operation.UNLINKAT, (code, args) => {
+    const [dir, path, flags] = args;
+    return ring.call(code, dir, addressOf(path), 0, 0, flags, args);
+  });
+  divert(sys.close, Operation.CLOSE, (code, [fd]) => ring.call(code, fd, 0, 0, 0, 0, undefined));
+  divert(sys.fsync, Operation.FSYNC, (code, [fd]) => ring.call(code, fd, 0, 0, 0, 0, undefined));
+  divert(sys.fdatasync, Operation.FSYNC, (code, [fd]) => ring.call(code, fd, 0, 0, 0, FSYNC_DATASYNC, undefined));
+  divert(sys.ftruncate, Operation.FTRUNCATE, (code, [fd, size]) => ring.call(code, fd, 0, 0, size, 0, undefined));
+  divert(sys.fallocate, Operation.FALLOCATE, (code, [fd, mode, offset, length]) =>
+    ring.call(code, fd, length, mode, offset, 0, undefined),
+  );
 }
 
 const REASONS: Readonly<Record<number, string>> = {

@@ -48,23 +48,7 @@ const Params = {
   cqes: 25,
 } as const;
 
-/** A call as struct io_uring_sqe has it. */
-export interface RingCall {
-  opcode: number;
-  fd: number;
-  address?: number;
-  length?: number;
-  /** Or a second address. */
-  offset?: number;
-  flags?: number;
-  /** What must not be collected before the call has ended: whatever the addresses are of. */
-  held?: unknown;
-}
-
-interface InFlight {
-  call: RingCall;
-  resolve: (result: number) => void;
-}
+type Resolve = (result: number) => void;
 
 /** What the kernel shares with us. */
 interface Shared {
@@ -88,11 +72,13 @@ export class Ring {
   readonly #completionHeadAt: number;
   readonly #completionTailAt: number;
   readonly #completionsAt: number;
-  /** By the number that an entry carries; `#free` are those without a call. */
-  readonly #inFlight: (InFlight | undefined)[] = [];
+  /** By the number that an entry carries: who waits for it, and what must not be collected before. */
+  readonly #resolves: Resolve[];
+  readonly #held: unknown[];
+  /** Numbers without a call. */
   readonly #free: number[] = [];
-  /** Begun when there is room. */
-  readonly #waiting: InFlight[] = [];
+  /** What is begun when there is room. */
+  readonly #waiting: { begin: () => void; resolve: Resolve }[] = [];
   #tail = 0;
   /** Entries before `#tail` that the kernel has not taken yet. */
   #queued = 0;
@@ -130,6 +116,8 @@ export class Ring {
     this.#completionsAt = parameters[Params.cqes]! / 4;
     const array = parameters[Params.sqArray]! / 4;
     for (let index = 0; index < count; index++) this.#words[array + index] = index;
+    this.#resolves = new Array<Resolve>(completions).fill(ignore);
+    this.#held = new Array<unknown>(completions).fill(undefined);
     for (let index = completions; index-- > 0; ) this.#free.push(index);
   }
 
@@ -137,12 +125,28 @@ export class Ring {
     return (this.#operations[8 * opcode + 2]! & PROBE_OP_SUPPORTED) !== 0;
   }
 
-  /** What the call returns, or a negated errno. */
-  call(call: RingCall): Promise<number> {
+  /**
+   * What the call returns, or a negated errno. The fields of struct io_uring_sqe, in numbers and not in an object: this is on
+   * the way of every call. `held`: what must not be collected before the call has ended, whatever the addresses are of.
+   */
+  call(
+    opcode: number,
+    fd: number,
+    address: number,
+    length: number,
+    offset: number,
+    flags: number,
+    held: unknown,
+  ): Promise<number> {
     return new Promise((resolve) => {
+      const begin = (): void => {
+        const index = this.#begin(resolve, held);
+        this.#write((this.#tail & this.#mask) * SQE_WORDS, opcode, fd, address, length, offset, flags, index);
+        this.#queue();
+      };
       if (this.#broken) resolve(-Errno.EIO);
-      else if (this.#waiting.length === 0 && this.#hasRoom()) this.#begin({ call, resolve });
-      else this.#waiting.push({ call, resolve });
+      else if (this.#waiting.length === 0 && this.#hasRoom()) begin();
+      else this.#waiting.push({ begin, resolve });
     });
   }
 
@@ -151,20 +155,25 @@ export class Ring {
     return this.#free.length > 0 && this.#queued <= this.#mask;
   }
 
-  #begin(inFlight: InFlight): void {
-    if (this.#free.length === this.#completionMask + 1) this.#watch.hold();
+  #begin(resolve: Resolve, held: unknown): number {
+    if (this.#free.length === this.#resolves.length) this.#watch.hold();
     const index = this.#free.pop()!;
-    this.#inFlight[index] = inFlight;
-    this.#write((this.#tail & this.#mask) * SQE_WORDS, inFlight.call, index);
-    this.#tail = (this.#tail + 1) | 0;
-    this.#queued++;
-    if (this.#submitPlanned) return;
-    this.#submitPlanned = true;
-    process.nextTick(this.#submitNow); // when all who waited for the last completions have said what they want next
+    this.#resolves[index] = resolve;
+    this.#held[index] = held;
+    return index;
   }
 
   /** Words take the lowest 32 bits of a number. */
-  #write(at: number, { opcode, fd, address = 0, length = 0, offset = 0, flags = 0 }: RingCall, index: number): void {
+  #write(
+    at: number,
+    opcode: number,
+    fd: number,
+    address: number,
+    length: number,
+    offset: number,
+    flags: number,
+    index: number,
+  ): void {
     const words = this.#entries;
     words[at] = opcode | (IOSQE_ASYNC << 8);
     words[at + 1] = fd;
@@ -174,8 +183,15 @@ export class Ring {
     words[at + 5] = address / 2 ** 32;
     words[at + 6] = length;
     words[at + 7] = flags;
-    words[at + 8] = index;
-    words.fill(0, at + 9, at + SQE_WORDS);
+    words[at + 8] = index; // the words after it stay zero
+  }
+
+  #queue(): void {
+    this.#tail = (this.#tail + 1) | 0;
+    this.#queued++;
+    if (this.#submitPlanned) return;
+    this.#submitPlanned = true;
+    process.nextTick(this.#submitNow); // when all who waited for the last completions have said what they want next
   }
 
   readonly #submitNow = (): void => {
@@ -228,18 +244,21 @@ export class Ring {
       this.#ended(words[at]!, words[at + 2]!);
     }
     Atomics.store(words, this.#completionHeadAt, head);
-    while (this.#waiting.length > 0 && this.#hasRoom()) this.#begin(this.#waiting.shift()!);
-    if (this.#free.length <= this.#completionMask) this.#planReap();
+    while (this.#waiting.length > 0 && this.#hasRoom()) this.#waiting.shift()!.begin();
+    if (this.#free.length < this.#resolves.length) this.#planReap();
     else this.#watch.letGo();
   };
 
   #ended(index: number, result: number): void {
-    const ended = this.#inFlight[index];
-    this.#inFlight[index] = undefined;
+    const resolve = this.#resolves[index]!;
+    this.#resolves[index] = ignore;
+    this.#held[index] = undefined;
     this.#free.push(index);
-    ended?.resolve(result);
+    resolve(result);
   }
 }
+
+const ignore = (): void => {};
 
 /** What io_uring_enter(2) says when it could take nothing for now. */
 const SHORT: ReadonlySet<number> = new Set([0, Errno.EAGAIN, Errno.EBUSY, Errno.ENOMEM]);

@@ -151,3 +151,18 @@ test('what is known of files and streams is bounded', () => {
   assert.equal(forgotten[0], 'file 0');
   assert.ok(known.snapshot().length <= 32);
 });
+
+test('what is expected of a file is how others of its directory were read last', () => {
+  const known = streams();
+  const next = new FakeFile('tables/next', SIZE);
+  const read = (path: string, offset: (at: number) => number): void => {
+    const handle = handleOf(new FakeFile(path, SIZE));
+    for (let at = 0; at < READS; at++) known.reading(handle, 7, offset(at), 128 * KIB, at);
+  };
+  assert.equal(known.expects(next), 'unknown');
+  read('tables/a', (at) => at * 128 * KIB);
+  assert.equal(known.expects(next), 'sequential');
+  assert.equal(known.expects(new FakeFile('other/next', SIZE)), 'unknown');
+  read('tables/b', () => random(SIZE / 4096) * 4096);
+  assert.equal(known.expects(next), 'random');
+});

@@ -14,7 +14,7 @@ import { mountedAt, withWatchdog } from '../support/watchdog.ts';
 import { runProgram } from './programs.ts';
 
 const RUNS = Number(process.env.MLO_CLASSIFY_RUNS ?? 1);
-const SECONDS = 120 * RUNS;
+const SECONDS = 240 * RUNS;
 const FILE_BYTES = 256 * 1024 * 1024;
 /** As many READs as a reader must be known after; of fewer than the least nothing is asked. */
 const READS = 32;
@@ -52,7 +52,6 @@ async function classified(run: number): Promise<{ is: string; habit: string; tak
   const recording = launch(command, ['trace', 'record', live.mountpoint, file]);
   const ended = finished(recording, SECONDS);
   await eventually(`${file} is there`, () => existsSync(file) && statSync(file).size > 0);
-  // Each run finds pages of the one before, as the next epoch of a job does, unless they are dropped.
   const { status, stderr } = await runProgram('labelled.py', [live.mountpoint, run], { seconds: SECONDS });
   assert.equal(status, 0, stderr);
   recording.kill('SIGINT');

@@ -71,6 +71,14 @@ const cases: Record<string, Case> = {
     share: 0.9,
     asked: 1.1,
   },
+  'eight workers with a shard each': {
+    readers: [0, 1, 2, 3, 4, 5, 6, 7].map((shard) =>
+      times(256, (at) => [shard * 64 * MIB + at * 256 * KIB, 256 * KIB]),
+    ),
+    size: 512 * MIB,
+    share: 0.95,
+    asked: 1,
+  },
   'a tile: 4 rows of 128 KiB in each 4 MiB, 256 KiB apart': {
     readers: [times(1024, (at) => [(at >> 2) * 4 * MIB + (at & 3) * 256 * KIB, 128 * KIB])],
     size: 1024 * MIB,
