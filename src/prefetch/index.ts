@@ -37,7 +37,10 @@ export class Prefetch {
     const spent = new Spent();
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
     this.inFile = aheadBytes > 0 ? new InFileOrders(this.scheduler, aheadBytes) : undefined;
-    this.#sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth });
+    this.#sets = new PrefetchedSets({
+      ...{ host, orders: this.scheduler, spent, bulk, jobWidth },
+      announced: (path) => this.plans.isFollowedIn(path),
+    });
     this.plans = new Plans({ orders: this.scheduler, spent, host }, plans);
   }
 

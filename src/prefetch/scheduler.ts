@@ -40,6 +40,9 @@ const WHOLE_BYTES = 1024 * 1024;
 /** Of a larger file so much at a time: it has room made for it, and may not be wanted any more after each. */
 const PART_BYTES = 16 * 1024 * 1024;
 
+/** What jobs read in passes over their data, announced or guessed: where a plan is among them, jobs have the source in turns. */
+const OF_A_PASS: ReadonlySet<OrderName> = new Set(['plan', 'repeat', 'bulk', 'unseen']);
+
 interface Lane {
   readonly order: Order;
   readonly rank: number;
@@ -79,6 +82,8 @@ export class Scheduler implements Orders {
   readonly ledger: Ledger;
   /** By rank. */
   readonly #lanes: Lane[] = [];
+  /** Those of a pass, by what they speak of; none while there is no plan: then rank is all. */
+  #jobs: Lane[][] = [];
   #turn = 0;
   #underWay = 0;
   #underWayBytes = 0;
@@ -114,12 +119,14 @@ export class Scheduler implements Orders {
     const lane: Lane = { order, rank, account, trust: new Trust(account), empty: false };
     const at = this.#lanes.findIndex((other) => other.rank > rank);
     this.#lanes.splice(at < 0 ? this.#lanes.length : at, 0, lane);
+    this.#findJobs();
     this.wake();
   }
 
   remove(order: Order): void {
     const at = this.#lanes.findIndex((lane) => lane.order === order);
     if (at >= 0) this.#lanes.splice(at, 1);
+    this.#findJobs();
   }
 
   wake(): void {
@@ -161,6 +168,7 @@ export class Scheduler implements Orders {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#lanes.length = 0;
+    this.#jobs = [];
     clearImmediate(this.#pump);
     clearTimeout(this.#later);
     clearInterval(this.#tend);
@@ -217,9 +225,23 @@ export class Scheduler implements Orders {
     return this.#state === 'ok';
   }
 
+  #findJobs(): void {
+    const lanes = this.#lanes.filter(({ order }) => OF_A_PASS.has(order.name));
+    const planned = lanes[0]?.order.name === 'plan';
+    this.#jobs = planned ? [...Map.groupBy(lanes, ({ order }) => order.about).values()] : [];
+  }
+
   /** The next of the first order that has one; orders of one rank take turns. */
   #take(): { lane: Lane; wanted: Wanted } | undefined {
     const lanes = this.#lanes;
+    const { length: jobs } = this.#jobs;
+    if (jobs > 1) this.#turn++;
+    for (let i = 0; i < jobs; i++) {
+      for (const lane of this.#jobs[(this.#turn + i) % jobs]!) {
+        const wanted = this.#ask(lane);
+        if (wanted !== undefined) return { lane, wanted };
+      }
+    }
     for (let from = 0; from < lanes.length; ) {
       const { rank } = lanes[from]!;
       let to = from;

@@ -46,6 +46,8 @@ export interface SetParts {
   host: PrefetchHost;
   orders: Orders;
   spent: Spent;
+  /** Whether a job has said what it will read below a directory, and does: nothing is guessed there. */
+  announced?: (path: string) => boolean;
 }
 
 interface Read {
@@ -277,6 +279,7 @@ export class SetPass implements Order, SpentOwner {
 
   #mayGoOn(): boolean {
     if (this.#stopped || !this.#inPasses || this.#parts.host.nowMs() - this.#openedMs > PAUSE_MS) return false;
+    if (this.#parts.announced?.(this.about)) return false;
     const mean = this.#meanBytes;
     if (this.#unread * mean > LEAD_BYTES + LEAD_TIMES * this.#readBytes) return false;
     const { roomBytes } = this.#parts.orders;

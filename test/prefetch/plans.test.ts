@@ -283,6 +283,23 @@ test('what was read, and is not to be read again, may go for what will be', () =
   plans.stop();
 });
 
+test('where a job goes by its plan nothing is to be guessed, as long as it does', () => {
+  const { plans, announce, open, asked, clock } = setUp();
+  announce(lines(names(10)));
+  assert.ok(!plans.isFollowedIn('train'), 'nobody reads it');
+  asked.bring(3);
+  open('train/0.jpg');
+  assert.ok(plans.isFollowedIn('train') && plans.isFollowedIn(''));
+  assert.ok(!plans.isFollowedIn('tra') && !plans.isFollowedIn('other'));
+  clock.ms += 11_000;
+  assert.ok(!plans.isFollowedIn('train'));
+  open('train/1.jpg');
+  assert.ok(plans.isFollowedIn('train'));
+  asked.bring();
+  assert.ok(!plans.isFollowedIn('train'), 'it has no more to say');
+  plans.stop();
+});
+
 test('names of nothing, and what cannot be brought, are counted, and hold up nothing', () => {
   const { asked, plans, announce, of } = setUp();
   announce(lines(['gone', 'directory', 'bad', 'there']));

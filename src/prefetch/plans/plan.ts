@@ -17,6 +17,8 @@ import { Position } from './position.ts';
 
 /** Items looked at to find the next: more in the next turn. */
 const LOOK_MOST = 4096;
+/** Followed is a plan of which something was read within this. */
+const FOLLOWED_MS = 10_000;
 /** Items forgotten in one turn. */
 const FORGET_MOST = 4096;
 /** Items looked at for the first that is a part of a file, when it is not seen which parts are read. */
@@ -74,6 +76,7 @@ export class Plan implements SpentOwner {
   };
   /** Announced to or read from last, monotonic ms. */
   usedAtMs: number;
+  #cameAtMs = Number.NEGATIVE_INFINITY;
   /** Why the first line that says nothing does. */
   trouble = '';
   /** `bytes`, when it was looked at last: it is not cheap. */
@@ -220,6 +223,12 @@ export class Plan implements SpentOwner {
     return file >= 0 && this.#items.findWhole(file) >= 0;
   }
 
+  isFollowedIn(path: string, nowMs: number): boolean {
+    if (this.pending <= 0 || nowMs - this.#cameAtMs > FOLLOWED_MS) return false;
+    const next = Math.max(this.#front, this.#position.passed, this.#items.first);
+    return path === '' || this.#paths.get(this.#items.file(next)).startsWith(`${path}/`);
+  }
+
   /** Went from the cache after the job had read it: as it should be. */
   dropped(): void {}
 
@@ -241,6 +250,7 @@ export class Plan implements SpentOwner {
 
   #came(item: number, nowMs: number): void {
     this.usedAtMs = nowMs;
+    this.#cameAtMs = nowMs;
     const items = this.#items;
     const position = this.#position;
     if (items.state(item) === State.DEALT) {

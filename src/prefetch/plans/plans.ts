@@ -152,6 +152,13 @@ export class Plans {
     if (found) this.#orders.wake();
   }
 
+  /** Whether a job goes by its plan below that directory, and the plan has more to come there. */
+  isFollowedIn(path: string): boolean {
+    const nowMs = this.#host.nowMs();
+    for (const { plan } of this.#plans.values()) if (plan.isFollowedIn(path, nowMs)) return true;
+    return false;
+  }
+
   /** A range of a file is read. */
   read(file: ReadFile, offset: number, count: number): void {
     if (this.#plans.size === 0) return;

@@ -1,0 +1,77 @@
+/** Whose turn it is: by rank, and between jobs that read in passes where one has announced a plan. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { HeldFile, PrefetchHost } from '../../src/prefetch/host.ts';
+import type { Order, OrderName, Wanted } from '../../src/prefetch/order.ts';
+import { Scheduler } from '../../src/prefetch/scheduler.ts';
+import { Spent } from '../../src/prefetch/spent.ts';
+
+/** An order that has something until it is told not to. */
+function orderOf(name: OrderName, about: string): Order & { given: number; ended: boolean } {
+  return {
+    name,
+    about,
+    given: 0,
+    ended: false,
+    next(): Wanted | undefined {
+      if (this.ended) return undefined;
+      return { file: `${about}/${this.given++}`, offset: 0, length: Number.POSITIVE_INFINITY };
+    },
+    settled(): void {},
+  };
+}
+
+/** Everything is brought in the next turn of the loop. */
+const host = {
+  nowMs: () => performance.now(),
+  hold: async (file: unknown): Promise<HeldFile> => ({
+    fileKey: String(file),
+    size: 1000,
+    missingBytes: () => 1000,
+    opens: 0,
+    fill: () => new Promise((resolve) => setImmediate(() => resolve(1000))),
+    release: () => {},
+  }),
+  list: async () => ({ files: [], directories: [] }),
+  capacityBytes: () => 1e12,
+  freeBytes: () => 1e12,
+  claim: () => {},
+  keeps: () => true,
+  drop: async () => 0,
+  use: () => ({ requests: 0, bytes: 0 }),
+} satisfies PrefetchHost;
+
+// A scheduler that gives nothing must fail the test, not hang it.
+const SECONDS_MOST = 20;
+
+async function share(orders: readonly ReturnType<typeof orderOf>[]): Promise<number[]> {
+  const scheduler = new Scheduler(host, new Spent(), { requestsMost: 8, bytesMost: 1e9 });
+  for (const order of orders) scheduler.add(order);
+  const lateMs = performance.now() + SECONDS_MOST * 1000;
+  while (orders.reduce((sum, { given }) => sum + given, 0) < 1000 && performance.now() < lateMs)
+    await new Promise((resolve) => setImmediate(resolve));
+  for (const order of orders) order.ended = true;
+  await scheduler.stop();
+  return orders.map(({ given }) => Math.round(given / 100) / 10);
+}
+
+test('what stands higher goes first', async () => {
+  assert.deepEqual(await share([orderOf('bulk', 'a'), orderOf('repeat', 'b')]), [0, 1]);
+  assert.deepEqual(await share([orderOf('next-file', 'a'), orderOf('bulk', 'b')]), [1, 0]);
+});
+
+test('a job that has announced what it reads does not take the source from one that has not', async () => {
+  assert.deepEqual(await share([orderOf('plan', 'job'), orderOf('bulk', 'set')]), [0.5, 0.5]);
+  assert.deepEqual(
+    await share([orderOf('plan', 'one'), orderOf('plan', 'two'), orderOf('unseen', 'set')]),
+    [0.3, 0.3, 0.3],
+  );
+});
+
+test('of one set, and beside what runs in no passes, rank is all', async () => {
+  assert.deepEqual(
+    await share([orderOf('unseen', 'set'), orderOf('repeat', 'set'), orderOf('plan', 'job')]),
+    [0, 0.5, 0.5],
+  );
+  assert.deepEqual(await share([orderOf('readahead', 'file'), orderOf('plan', 'job')]), [0, 1]);
+});
