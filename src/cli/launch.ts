@@ -9,7 +9,7 @@ import { memoryBudget } from '../config/memory.ts';
 import { isAlive, startTimeOf, wantsProcessor } from '../control/processes.ts';
 import { forgetDead } from '../control/registry.ts';
 import { type ErrorCode, MloError } from '../errors.ts';
-import { processorWaitOf } from '../sys/processor-wait.ts';
+import { schedulingOf } from '../sys/processor-wait.ts';
 import { BUSY_LIMIT_MS, tooLate } from './mount-limit.ts';
 import { deviceOf, overlayDevices, statDevice } from './probe.ts';
 
@@ -86,7 +86,8 @@ export async function launchDaemon(request: DaemonRequest, startedMs = 0): Promi
   let known: string[];
   try {
     const { source, mountpoint } = request;
-    const waitedMs = (): number => processorWaitOf(process.pid) + processorWaitOf(child.pid ?? 0);
+    // Of their main threads: the daemon's sleeps while the source is asked, however busy the machine.
+    const waitedMs = (): number => schedulingOf(process.pid).delayMs + schedulingOf(child.pid ?? 0).delayMs;
     const late = tooLate({ source, mountpoint, startedMs, waitedMs, signal: limit.signal });
     late.catch(() => {});
     known = await Promise.race([mountAnswers(child, request), late, interrupted.promise]);

@@ -2,25 +2,12 @@
  * For how long threads could have run and had no processor (proc(5): /proc/PID/schedstat, of a thread). Tells work that takes
  * long, and sources that do not answer, from a machine that is busy with others. Zero where the kernel does not count it.
  */
-import { openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { openSync, readFileSync, readSync } from 'node:fs';
 
 /** How long a thread could have run and had no processor, and how often it ran, in all. */
-export function schedulingOf(thread: number | string): { delayMs: number; slices: number } {
+export function schedulingOf(thread: number): { delayMs: number; slices: number } {
   const [, delayNs = '0', slices = '0'] = textOf(`/proc/${thread}/schedstat`).trim().split(' ');
   return { delayMs: Number(delayNs) / 1e6, slices: Number(slices) };
-}
-
-/** Of all threads of a process that there are, the sum. */
-export function processorWaitOf(pid: number): number {
-  return threadsOf(pid).reduce((sum, thread) => sum + schedulingOf(`${pid}/task/${thread}`).delayMs, 0);
-}
-
-function threadsOf(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return [];
-  }
 }
 
 function textOf(path: string): string {

@@ -57,7 +57,7 @@ test('mount fails within ten seconds, also on a mountpoint named by a symbolic l
   const before = daemons();
   await whileItHangs(async () => {
     const started = Date.now();
-    const { status, stderr } = await ml(['mount', slow, link, '--cache', 'none']);
+    const { status, stderr } = await ml(['mount', slow, link, '--cache', 'none'], { seconds: 60 });
     assert.equal(status, 32);
     assert.match(stderr, /^MLO_MOUNT_TIMEOUT: /);
     // Ten seconds; on a busy machine, where the wait for a processor does not count, forty at most, and what two processes take.
