@@ -162,7 +162,7 @@ export interface Cache {
   drop(file: string): void;
   /** So much of what is free is for what is brought ahead: misses of readers leave it. Replaces what was claimed before. */
   claim(bytes: number): void;
-  /** Drops a file that nobody reads; resolves when its space is free: so many bytes. 0: it is in use, or not there. */
+  /** Drops a file that nobody reads; resolves when its space is free: so many bytes. 0: it is in use, pinned or not there. */
   give(file: string): Promise<number>;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */
   resize(tier: string, sizeBytes: number): Promise<void>;

@@ -238,7 +238,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   async give(file: string): Promise<number> {
     const object = this.#find(file);
-    if (object === undefined || object.held || object.references > 0) return 0;
+    if (object === undefined || object.held || object.references > 0 || object.item.pinned) return 0;
     const { bytes } = object;
     this.remove(object);
     await object.unlinked;

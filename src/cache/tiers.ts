@@ -192,7 +192,7 @@ export class TieredCache implements Cache {
   }
 
   claim(bytes: number): void {
-    for (const { cache } of this.#tiers) cache.claim(bytes);
+    this.#last.cache.claim(bytes); // whatever the faster ones have no room for comes here
   }
 
   async give(file: string): Promise<number> {

@@ -369,6 +369,20 @@ export class Core {
     return inode;
   }
 
+  /**
+   * As `intern`, of what was looked up for nobody. The kernel is not answered, so it must not go on by the size it was told
+   * when a later open finds the content new.
+   */
+  internAhead(parent: Inode, name: string, found: Found, askedMs: number): Inode {
+    const before = this.inodes.current(found);
+    const version = before?.version;
+    const inode = this.intern(parent, name, found, askedMs);
+    if (inode === before && inode.version !== version && inode.lookups > 0) {
+      this.kernel.invalidateAttributes(inode.nodeId);
+    }
+    return inode;
+  }
+
   #interned(parent: Inode, name: string, found: Found, askedMs: number): Inode {
     const inode = this.inodes.current(found);
     if (inode !== undefined) {

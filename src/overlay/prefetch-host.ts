@@ -55,9 +55,14 @@ export class OverlayPrefetchHost implements PrefetchHost {
 
   async drop(fileKey: string): Promise<number> {
     const inode = this.#core.inodes.awakeOf(fileKey);
-    if (inode !== undefined && inode.opens > 0) return 0;
+    if (inode !== undefined && (inode.opens > 0 || inode.source.users > 0)) return 0;
+    if (!this.#cache.keeps(fileKey)) return -Errno.ENOENT;
     if (inode !== undefined) this.#core.dropContent(inode); // what the kernel still has registered, too
     return this.#cache.give(fileKey);
+  }
+
+  defect(error: unknown): void {
+    this.#core.log.error({ error: String(error) }, 'a defect: bringing data before it is read has failed');
   }
 
   use(): StoreUse {
@@ -74,6 +79,7 @@ export class OverlayPrefetchHost implements PrefetchHost {
     if (failed(directory)) return directory;
     const found = await this.#find(directory as Held, file.slice(slash + 1));
     (directory as Held).release();
+    if (failed(found)) this.#doubt(slash < 0 ? '' : file.slice(0, slash));
     return failed(found) ? found : this.#heldFile(found as Held);
   }
 
@@ -114,7 +120,8 @@ export class OverlayPrefetchHost implements PrefetchHost {
     const known = this.#directories.get(path);
     if (known !== undefined) {
       this.#directories.delete(path);
-      if (known.inode.superseded || known.inode.removed) known.release();
+      const { inode } = known;
+      if (inode.superseded || inode.removed || inode.unlinked || inode.path() !== path) known.release();
       else {
         this.#directories.set(path, known);
         return known.retain();
@@ -133,6 +140,12 @@ export class OverlayPrefetchHost implements PrefetchHost {
     if (isDirectory(mode)) return this.#kept(path, held);
     held.release();
     return isSymlink(mode) ? -Errno.ELOOP : -Errno.ENOTDIR;
+  }
+
+  /** A name was not where it was listed: the directory's path may lead to another by now. */
+  #doubt(path: string): void {
+    this.#directories.get(path)?.release();
+    this.#directories.delete(path);
   }
 
   #kept(path: string, held: Held): Held {
@@ -155,12 +168,12 @@ export class OverlayPrefetchHost implements PrefetchHost {
     const core = this.#core;
     const known = await core.metadata?.findAhead(directory.inode, name);
     if (known !== undefined) {
-      return new Held(core.intern(directory.inode, name, known.found, known.askedMs), directory, this.#forget);
+      return new Held(core.internAhead(directory.inode, name, known.found, known.askedMs), directory, this.#forget);
     }
     const askedMs = core.nowMs();
     const found = await core.store.lookup(directory.inode.node, name);
     if (failed(found)) return found;
-    return new Held(core.intern(directory.inode, name, found, askedMs), directory, this.#forget);
+    return new Held(core.internAhead(directory.inode, name, found, askedMs), directory, this.#forget);
   }
 }
 
@@ -203,14 +216,19 @@ class HeldInode implements HeldFile {
     const { sources, store } = this.#core;
     const refused = keepable(this.#core, inode);
     if (refused !== 0) return refused;
-    const content = this.#cache.acquire(keyOf(inode), { path: () => inode.path(), ahead: true });
+    const source = inode.contentSource(store, sources);
+    const key = keyOf(inode);
+    const content = this.#cache.acquire(key, { path: () => inode.path(), ahead: true });
     if (content === undefined) return -Errno.EDQUOT;
     try {
       // Held open from the first byte to the question whether it is unchanged: a slow store closes what nobody uses.
       const file = await sources.acquire(inode);
       if (failed(file)) return file;
       try {
-        return await fillPieces(content, offset, length, inode.contentSource(store, sources));
+        // It may have gone on to other content, or been opened by a writer, while it was opened here.
+        if (inode.version !== key.version) return -Errno.ESTALE;
+        const now = keepable(this.#core, inode);
+        return now === 0 ? await fillPieces(content, offset, length, source) : now;
       } finally {
         sources.release(inode);
       }

@@ -11,22 +11,22 @@ const FIRST_ROOM = 1024;
 
 /** What is noted of an item. */
 export const Noted = {
-  /** It was handed out in this pass. */
-  GIVEN: 1,
   /** It is in the cache, as far as is known. */
-  CACHED: 2,
+  CACHED: 1,
   /** It was brought ahead, and has not been read since. */
-  UNREAD: 4,
+  UNREAD: 2,
 } as const;
 
 export class Catalogue {
   readonly #directories: string[] = [];
+  readonly #numbers = new Map<string, number>();
   readonly #names = new Texts();
   readonly #index = new RecordIndex((item) => this.#hashes[item]!);
   #hashes = new Uint32Array(FIRST_ROOM);
   #directoryOf = new Uint32Array(FIRST_ROOM);
   #nameOf = new Float64Array(FIRST_ROOM);
   #seenIn = new Uint16Array(FIRST_ROOM);
+  #givenIn = new Uint16Array(FIRST_ROOM);
   #noted = new Uint8Array(FIRST_ROOM);
   size = 0;
 
@@ -36,7 +36,12 @@ export class Catalogue {
 
   /** A number for a directory, for the files that are added in it. */
   addDirectory(path: string): number {
-    return this.#directories.push(path) - 1;
+    let number = this.#numbers.get(path);
+    if (number === undefined) {
+      number = this.#directories.push(path) - 1;
+      this.#numbers.set(path, number);
+    }
+    return number;
   }
 
   /** The number of the file; as it was when it is known already. -1: it cannot be taken. */
@@ -85,8 +90,13 @@ export class Catalogue {
     this.#noted[item]! &= ~bits;
   }
 
-  clearAll(bits: number): void {
-    for (let item = 0; item < this.size; item++) this.#noted[item]! &= ~bits;
+  /** The pass in which it was handed out last, as `seenIn`. */
+  givenIn(item: number): number {
+    return this.#givenIn[item]!;
+  }
+
+  give(item: number, pass: number): void {
+    this.#givenIn[item] = pass & 0xffff;
   }
 
   #grow(): void {
@@ -94,6 +104,7 @@ export class Catalogue {
     this.#hashes = grown(this.#hashes, new Uint32Array(room));
     this.#directoryOf = grown(this.#directoryOf, new Uint32Array(room));
     this.#nameOf = grown(this.#nameOf, new Float64Array(room));
+    this.#givenIn = grown(this.#givenIn, new Uint16Array(room));
     this.#seenIn = grown(this.#seenIn, new Uint16Array(room));
     this.#noted = grown(this.#noted, new Uint8Array(room));
   }

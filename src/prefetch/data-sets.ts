@@ -21,6 +21,8 @@ const LATELY_MS = 10_000;
 /** Sets that are brought at a time; each has a catalogue in memory. */
 const SETS_MOST = 4;
 const WATCHED_MOST = 1024;
+/** Without an open for so long, in ms, a set may make way for another that it is part of. */
+const OVERLAP_MS = 1000;
 
 /** A data set of which what is missing is brought. */
 export interface SetSnapshot {
@@ -54,6 +56,7 @@ interface Watched {
 export class PrefetchedSets {
   readonly #parts: DataSetsParts;
   readonly #sets = new Map<string, Watched>();
+  #stopped = false;
 
   constructor(parts: DataSetsParts) {
     this.#parts = parts;
@@ -91,6 +94,7 @@ export class PrefetchedSets {
   }
 
   stop(): void {
+    this.#stopped = true;
     for (const watched of this.#sets.values()) this.#end(watched);
     this.#sets.clear();
   }
@@ -118,18 +122,23 @@ export class PrefetchedSets {
       watched.asking = false;
       if (watched.shared || this.#sets.get(set.path) !== watched) return;
     }
-    this.#endOverlapping(set.path);
+    if (this.#stopped || !this.#endOverlapping(set.path)) return;
     this.#endOldest();
     watched.pass = new SetPass(set.path, set.pass, this.#parts);
     this.#parts.orders.add(watched.pass);
     this.#parts.orders.add(watched.pass.repeat);
   }
 
-  /** What is known of what belongs together changes while a job goes on: a set may become a part of a larger one. */
-  #endOverlapping(path: string): void {
-    for (const [other, watched] of this.#sets) {
-      if (other !== path && (within(other, path) || within(path, other))) this.#end(watched);
-    }
+  /**
+   * What is known of what belongs together changes while a job goes on: a set may become a part of a larger one, and is not
+   * read any more. False: one is, and would have to end.
+   */
+  #endOverlapping(path: string): boolean {
+    const nowMs = this.#parts.host.nowMs();
+    const others = [...this.#sets].filter(([other]) => other !== path && (within(other, path) || within(path, other)));
+    if (others.some(([, { pass, openedMs }]) => pass !== undefined && nowMs - openedMs < OVERLAP_MS)) return false;
+    for (const [, watched] of others) this.#end(watched);
+    return true;
   }
 
   #endOldest(): void {

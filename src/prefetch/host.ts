@@ -45,7 +45,9 @@ export interface PrefetchHost {
   claim(bytes: number): void;
   /** Whether anything of a file, as it was brought, is still in the cache. */
   keeps(fileKey: string): boolean;
-  /** Takes a file that nobody reads out of the cache; the bytes that are free then. 0: it is in use. */
+  /** Takes a file that nobody reads out of the cache; the bytes that are free then. 0: it is in use; negative: not there. */
   drop(fileKey: string): Promise<number>;
   use(): StoreUse;
+  /** Something that must not happen has: to be noted, and no more. */
+  defect(error: unknown): void;
 }

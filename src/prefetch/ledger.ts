@@ -15,10 +15,10 @@ import { Ranges } from './ranges.ts';
 const FILES_MOST = 32_768;
 const ACCOUNTS_MOST = 1024;
 /** What is brought to be read soon and is not within this time counts as wasted, in ms. The others wait for the whole epoch. */
-const LATE_MS = 30_000;
+const LATE_MS = 10_000;
 const SOON: ReadonlySet<OrderName> = new Set(['readahead', 'stride', 'tail', 'batch', 'next-file']);
 /** Files looked after in one turn. */
-const SWEPT = 512;
+const SWEPT = 64;
 
 /** Bytes of an order. */
 export interface Totals {

@@ -7,6 +7,7 @@
  * the requests that may be under way for itself. How many are under way here goes by how the store takes them (window.ts);
  * a store that fails is left alone for a while, and one that does not answer is asked nothing more until it does.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { Errno, type Failure, failed } from '../sys/errno.ts';
 import type { HeldFile, PrefetchHost } from './host.ts';
 import { type Account, Ledger, type Totals } from './ledger.ts';
@@ -38,7 +39,7 @@ const GUESS_BYTES = 128 * 1024;
 /** Who has opened a smaller file reads all of it at once: it comes too late. */
 const WHOLE_BYTES = 1024 * 1024;
 /** Of a larger file so much at a time: it has room made for it, and may not be wanted any more after each. */
-const PART_BYTES = 16 * 1024 * 1024;
+const PART_BYTES = 8 * 1024 * 1024;
 
 /** What jobs read in passes over their data, announced or guessed: where a plan is among them, jobs have the source in turns. */
 const OF_A_PASS: ReadonlySet<OrderName> = new Set(['plan', 'repeat', 'bulk', 'unseen']);
@@ -268,7 +269,8 @@ export class Scheduler implements Orders {
     }
     if (trust.believed) return wanted;
     trust.noted(wanted.file, wanted.offset, wanted.length);
-    order.settled(wanted, 0);
+    // Nothing was missing, as far as its reader goes; of a whole file nothing is known.
+    order.settled(wanted, typeof wanted.file === 'string' ? -Errno.EBUSY : 0);
     return undefined; // one at a time: it is asked again when it wakes
   }
 
@@ -276,6 +278,8 @@ export class Scheduler implements Orders {
     let outcome: number = -Errno.EIO;
     try {
       outcome = await this.#brought(lane, wanted);
+    } catch (error) {
+      this.#host.defect(error);
     } finally {
       this.#underWay--;
       this.#takes(-GUESS_BYTES);
@@ -298,9 +302,12 @@ export class Scheduler implements Orders {
       let brought = 0;
       for (let at = wanted.offset; at < end; at += PART_BYTES) {
         if (this.#stopped || (at > wanted.offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
+        if (at > wanted.offset) await turn(); // who has a higher rank goes first
         const came = await this.#part(lane, held, at, Math.min(PART_BYTES, end - at));
         if (came < 0) return came;
         brought += came;
+        this.#answeredMs = this.#host.nowMs();
+        this.#soon();
       }
       return brought;
     } finally {
@@ -318,12 +325,16 @@ export class Scheduler implements Orders {
     if (missing <= 0) return 0;
     const more = Math.max(0, missing - GUESS_BYTES);
     this.#takes(more);
-    await this.#makeRoom();
-    this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
-    const begunMs = this.#host.nowMs();
-    const came = await held.fill(offset, length).finally(() => {
+    let came = 0;
+    let begunMs = 0;
+    try {
+      await this.#makeRoom(missing);
+      this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
+      begunMs = this.#host.nowMs();
+      came = (await held.fill(offset, length)) as number;
+    } finally {
       this.#takes(-more);
-    });
+    }
     if (came > 0 && missing <= WHOLE_BYTES) this.#window.answered(this.#host.nowMs() - begunMs);
     const lost = missing - Math.max(0, came);
     if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, offset + length, lost);
@@ -336,10 +347,14 @@ export class Scheduler implements Orders {
     this.#host.claim(this.#underWayBytes);
   }
 
-  /** Frees space for what is under way. What more it takes is for the cache's policy to say. */
-  async #makeRoom(): Promise<void> {
-    while (this.#host.freeBytes() < this.#underWayBytes) {
-      if ((await this.#spent.free((fileKey) => this.#host.drop(fileKey))) === 0) return;
+  /** Frees space for `bytes` more, beside the rest under way. What more it takes is for the cache's policy to say. */
+  async #makeRoom(bytes: number): Promise<void> {
+    let freed = 0;
+    while (this.#host.freeBytes() < this.#underWayBytes && freed < 2 * bytes) {
+      const before = this.#host.freeBytes();
+      const more = await this.#spent.free((fileKey) => this.#host.drop(fileKey));
+      if (more === 0 || (this.#host.freeBytes() <= before && before === 0)) return; // a tier that takes nothing more
+      freed += more;
     }
   }
 

@@ -12,9 +12,11 @@
  */
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import { Catalogue, Noted } from './catalogue.ts';
-import type { Names, PrefetchHost } from './host.ts';
+import type { PrefetchHost } from './host.ts';
+import { Lister } from './lister.ts';
 import type { Order, Orders, ReadFile, Wanted } from './order.ts';
 import { Repetition } from './repetition.ts';
+import { Retries } from './retries.ts';
 import type { Spent, SpentOwner } from './spent.ts';
 
 /** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
@@ -36,9 +38,8 @@ const REREADS_LEAST = 32;
 const OPENS_BETWEEN = 16;
 /** In a row. */
 const REFUSALS_MOST = 32;
-const LISTINGS_AT_ONCE = 8;
-/** Files that were read and are not in the catalogue, after which everything is listed again. */
-const UNLISTED_MOST = 8;
+/** Items looked at for one to be given in one turn: less than 5 ms. */
+const LOOKED_AT_MOST = 65_536;
 /** Files that are open at a time, at most, as far as it matters. */
 const RECENT = 64;
 /** Opens at the beginning of a pass that are counted to the one before. */
@@ -69,10 +70,8 @@ export class SetPass implements Order, SpentOwner {
   readonly #catalogue = new Catalogue();
   #pass: number;
   #cursor = 0;
-  /** Directories to be listed, and those being listed. */
-  readonly #toList: string[];
-  #listing = 0;
-  #unlisted = 0;
+  readonly #lister: Lister;
+  readonly #retries = new Retries();
   /** Files of the set that were opened: for the mean size. */
   #sized = 0;
   #sizedBytes = 0;
@@ -101,7 +100,6 @@ export class SetPass implements Order, SpentOwner {
     this.#parts = parts;
     this.#pass = pass;
     this.#openedMs = parts.host.nowMs();
-    this.#toList = [path];
     this.repeat = {
       name: 'repeat',
       about: path,
@@ -109,7 +107,7 @@ export class SetPass implements Order, SpentOwner {
       goesOn: () => this.#mayGoOn(),
       settled: (wanted, outcome) => this.settled(wanted, outcome),
     };
-    this.#list();
+    this.#lister = new Lister(parts.host, this.#catalogue, path, () => this.#listedMore());
   }
 
   // --- what the job does ---------------------------------------------------------------------------------------------
@@ -131,18 +129,15 @@ export class SetPass implements Order, SpentOwner {
   missed(file: ReadFile): void {
     const item = this.#catalogue.find(file.path());
     if (item >= 0) this.#uncached(item);
-    else if (this.listed && ++this.#unlisted >= UNLISTED_MOST) {
-      this.#unlisted = 0;
-      this.#toList.push(this.about); // there are files that were not there
-      this.#list();
-    }
+    else this.#lister.unknown();
   }
 
   #see(item: number, fileKey: string, size: number): void {
     const catalogue = this.#catalogue;
-    if (catalogue.seenIn(item) === (this.#pass & 0xffff)) {
+    if (this.#seen(item)) {
       this.#rereads++;
-      if (this.#late.length < LATE_MOST) this.#late.push(item);
+      this.#late.push(item);
+      if (this.#late.length > LATE_MOST) this.#late.shift();
       return;
     }
     catalogue.see(item, this.#pass);
@@ -193,7 +188,7 @@ export class SetPass implements Order, SpentOwner {
     this.#rereads = 0;
     this.#readBytes = 0;
     this.#refusedAtRoom = -1;
-    this.#catalogue.clearAll(Noted.GIVEN);
+    this.#retries.clear();
     this.#orderKnown = false;
     this.#recent.length = 0;
     for (const item of this.#late) {
@@ -215,11 +210,20 @@ export class SetPass implements Order, SpentOwner {
     // What comes later must not take the room of what comes next.
     const inOrder = this.#repetition.repeats || !this.#repetition.decided;
     if (!this.#mayGoOn() || (this.name === 'unseen' && inOrder)) return undefined;
-    while (this.#cursor < this.#catalogue.size) {
+    const again = this.#retried();
+    if (again !== undefined) return again;
+    const until = Math.min(this.#catalogue.size, this.#cursor + LOOKED_AT_MOST);
+    while (this.#cursor < until) {
       const wanted = this.#give(this.#cursor++);
       if (wanted !== undefined) return wanted;
     }
+    if (until < this.#catalogue.size) setImmediate(() => this.#goOn());
     return undefined;
+  }
+
+  #retried(): Wanted | undefined {
+    const item = this.#retries.take(this.#parts.host.nowMs());
+    return item === undefined || this.#seen(item) ? undefined : this.#wanted(item);
   }
 
   #nextRepeated(): Wanted | undefined {
@@ -227,23 +231,34 @@ export class SetPass implements Order, SpentOwner {
     if (!this.#repetition.repeats || !this.#mayGoOn()) return undefined;
     if (this.#unread * this.#meanBytes > REPEAT_SHARE * this.#parts.host.capacityBytes()) return undefined;
     this.#repeatCursor = Math.max(this.#repeatCursor, this.#repetition.at);
-    for (;;) {
+    const again = this.#retried();
+    if (again !== undefined) return again;
+    for (let looked = 0; looked < LOOKED_AT_MOST; looked++) {
       const item = this.#repetition.itemAt(this.#repeatCursor);
       if (item === undefined) return undefined;
       this.#repeatCursor++;
       const wanted = this.#give(item);
       if (wanted !== undefined) return wanted;
     }
+    setImmediate(() => this.#goOn());
+    return undefined;
+  }
+
+  #seen(item: number): boolean {
+    return this.#catalogue.seenIn(item) === (this.#pass & 0xffff);
   }
 
   /** The item, unless it was read in this pass, is there, or was given before. */
   #give(item: number): Wanted | undefined {
     const catalogue = this.#catalogue;
-    if (catalogue.seenIn(item) === (this.#pass & 0xffff)) return undefined;
-    if (catalogue.has(item, Noted.GIVEN | Noted.CACHED)) return undefined;
+    if (this.#seen(item) || catalogue.has(item, Noted.CACHED)) return undefined;
+    return catalogue.givenIn(item) === (this.#pass & 0xffff) ? undefined : this.#wanted(item);
+  }
+
+  #wanted(item: number): Wanted {
     this.#waits = false;
-    catalogue.note(item, Noted.GIVEN);
-    return { file: catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
+    this.#catalogue.give(item, this.#pass);
+    return { file: this.#catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
   }
 
   goesOn(): boolean {
@@ -256,27 +271,24 @@ export class SetPass implements Order, SpentOwner {
     if (!failed(outcome)) {
       this.#refusedAtRoom = -1;
       this.#refusals = 0;
+      this.#retries.remove(item);
       this.#isCached(item);
-      if (outcome === 0 || this.#catalogue.seenIn(item) === (this.#pass & 0xffff)) return;
+      if (outcome === 0 || this.#seen(item)) return;
       if (this.#catalogue.has(item, Noted.UNREAD)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
     } else if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
       this.#refused();
-      this.#again(item);
-    } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) this.#again(item);
+      this.#retries.put(item, this.#parts.host.nowMs());
+    } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) {
+      this.#retries.put(item, this.#parts.host.nowMs());
+    } else this.#retries.remove(item);
   }
 
   /** A reader's miss may have taken the room. Where there is more, it is tried again; but not for ever. */
   #refused(): void {
     const { roomBytes } = this.#parts.orders;
     if (roomBytes < 2 * this.#meanBytes || ++this.#refusals >= REFUSALS_MOST) this.#refusedAtRoom = roomBytes;
-  }
-
-  #again(item: number): void {
-    this.#catalogue.clear(item, Noted.GIVEN);
-    this.#cursor = Math.min(this.#cursor, item);
-    this.#repeatCursor = 0; // from where the job is
   }
 
   #mayGoOn(): boolean {
@@ -326,7 +338,12 @@ export class SetPass implements Order, SpentOwner {
   // --- the catalogue -------------------------------------------------------------------------------------------------
 
   get listed(): boolean {
-    return this.#listing === 0 && (this.#toList.length === 0 || this.#catalogue.full);
+    return this.#lister.done;
+  }
+
+  #listedMore(): void {
+    this.#goOn();
+    if (this.listed) this.#judge();
   }
 
   get repeats(): boolean {
@@ -339,28 +356,7 @@ export class SetPass implements Order, SpentOwner {
 
   stop(): void {
     this.#stopped = true;
-    this.#toList.length = 0;
+    this.#lister.stop();
     this.#parts.spent.removeAll(this);
-  }
-
-  #list(): void {
-    while (this.#listing < LISTINGS_AT_ONCE && !this.#stopped && !this.#catalogue.full) {
-      const path = this.#toList.shift();
-      if (path === undefined) return;
-      this.#listing++;
-      void this.#parts.host.list(path).then((names) => {
-        this.#listing--;
-        if (!failed(names) && !this.#stopped) this.#take(path, names as Names);
-        this.#list();
-        if (this.listed) this.#judge();
-      });
-    }
-  }
-
-  #take(path: string, { files, directories }: Names): void {
-    const directory = this.#catalogue.addDirectory(path);
-    for (const name of files) this.#catalogue.add(directory, name);
-    for (const name of directories) this.#toList.push(path === '' ? name : `${path}/${name}`);
-    this.#goOn();
   }
 }

@@ -7,7 +7,7 @@
 /** Files in use that are passed over for one that is not. */
 const TRIES = 16;
 
-/** Told when a file of its goes. */
+/** Told when a file of its goes, or has gone. */
 export interface SpentOwner {
   dropped(item: number): void;
 }
@@ -19,55 +19,95 @@ interface Entry {
   readonly bytes: number;
 }
 
+/** Of one owner; as a whole it is let go of at once, however much there is. */
+class Part {
+  readonly files = new Map<string, Entry>();
+  bytes = 0;
+
+  delete(fileKey: string): void {
+    const entry = this.files.get(fileKey);
+    if (entry === undefined) return;
+    this.files.delete(fileKey);
+    this.bytes -= entry.bytes;
+  }
+}
+
 export class Spent {
-  readonly #files = new Map<string, Entry>();
+  readonly #parts = new Map<SpentOwner, Part>();
   /** As they were added; some are not there any more. */
   #order: Entry[] = [];
-  #bytes = 0;
+  /** In use when their turn came. */
+  #later: Entry[] = [];
 
   /** What could be free, in bytes. */
   get bytes(): number {
-    return this.#bytes;
+    let sum = 0;
+    for (const { bytes } of this.#parts.values()) sum += bytes;
+    return sum;
   }
 
   /** `item`: the owner's number for the file. */
   add(fileKey: string, owner: SpentOwner, item: number, bytes: number): void {
     this.remove(fileKey);
+    let part = this.#parts.get(owner);
+    if (part === undefined) {
+      part = new Part();
+      this.#parts.set(owner, part);
+    }
     const entry = { fileKey, owner, item, bytes };
-    this.#files.set(fileKey, entry);
+    part.files.set(fileKey, entry);
+    part.bytes += bytes;
     this.#order.push(entry);
-    this.#bytes += bytes;
   }
 
   /** It will be read again before long, or is gone. */
   remove(fileKey: string): void {
-    const entry = this.#files.get(fileKey);
-    if (entry === undefined) return;
-    this.#files.delete(fileKey);
-    this.#bytes -= entry.bytes;
-    if (this.#order.length > 64 + 2 * this.#files.size) this.#order = [...this.#files.values()];
+    for (const part of this.#parts.values()) part.delete(fileKey);
   }
 
   /** A new pass begins: every file of the owner will be read again. */
   removeAll(owner: SpentOwner): void {
-    for (const [fileKey, entry] of this.#files) if (entry.owner === owner) this.remove(fileKey);
+    this.#parts.delete(owner);
+    if (this.#parts.size > 0) return;
+    this.#order = [];
+    this.#later = [];
   }
 
-  /** Has one of them go by `drop`, which says how many bytes that freed; 0: none can go now. */
+  /**
+   * Has one of them go by `drop`, which says how many bytes that freed (0: it is in use; negative: it was not there any more).
+   * The bytes; 0: none can go now.
+   */
   async free(drop: (fileKey: string) => Promise<number>): Promise<number> {
-    const inUse: Entry[] = [];
-    let freed = 0;
-    while (freed === 0 && inUse.length < TRIES) {
-      const entry = this.#order.pop();
-      if (entry === undefined) break;
+    for (let tries = 0; tries < TRIES; ) {
+      const entry = this.#next();
+      if (entry === undefined) return 0;
       const { fileKey, owner, item } = entry;
-      if (this.#files.get(fileKey) !== entry) continue;
-      this.remove(fileKey); // nobody else shall have it go as well
-      freed = await drop(fileKey);
-      if (freed > 0) owner.dropped(item);
-      else inUse.push(entry);
+      const freed = await drop(fileKey);
+      const part = this.#parts.get(owner);
+      if (part?.files.get(fileKey) !== entry) {
+        if (freed > 0) return freed; // its owner has let go of it meanwhile
+        continue;
+      }
+      if (freed === 0) {
+        this.#later.push(entry);
+        tries++;
+        continue;
+      }
+      part.delete(fileKey);
+      owner.dropped(item);
+      if (freed > 0) return freed;
     }
-    for (const { fileKey, owner, item, bytes } of inUse.reverse()) this.add(fileKey, owner, item, bytes);
-    return freed;
+    return 0;
+  }
+
+  #next(): Entry | undefined {
+    if (this.#order.length === 0) {
+      this.#order = this.#later;
+      this.#later = [];
+    }
+    for (let entry = this.#order.pop(); entry !== undefined; entry = this.#order.pop()) {
+      if (this.#parts.get(entry.owner)?.files.get(entry.fileKey) === entry) return entry;
+    }
+    return undefined;
   }
 }

@@ -88,6 +88,9 @@ test('what was spent last goes first, and what is in use stays', async () => {
   assert.equal(await spent.free(drop), 100);
   assert.deepEqual(gone, [2]);
   assert.equal(spent.bytes, 300, 'the one in use counts on');
+  assert.equal(await spent.free(async (fileKey) => (fileKey === 'f1' ? -2 : 100)), 100);
+  assert.deepEqual(gone, [2, 1, 0], 'one that was not there is noted, and another goes');
+  assert.equal(await spent.free(drop), 0, 'the one in use is asked again');
   spent.removeAll(owner);
   assert.equal(await spent.free(drop), 0);
 });
@@ -144,9 +147,11 @@ test('a catalogue finds its files by path, and keeps what is noted of them', () 
   assert.equal(catalogue.add(below, 'f1'), numbers[1], 'known already');
   assert.deepEqual([catalogue.path(numbers[0]!), catalogue.path(numbers[1]!)], ['f0', 'a/b/f1']);
   assert.deepEqual([catalogue.find('a/b/f4999'), catalogue.find('f4999')], [numbers[4999], -1]);
-  catalogue.note(7, Noted.GIVEN | Noted.CACHED);
-  catalogue.clearAll(Noted.GIVEN);
-  assert.deepEqual([catalogue.has(7, Noted.GIVEN), catalogue.has(7, Noted.CACHED)], [false, true]);
+  catalogue.note(7, Noted.UNREAD | Noted.CACHED);
+  catalogue.clear(7, Noted.UNREAD);
+  assert.deepEqual([catalogue.has(7, Noted.UNREAD), catalogue.has(7, Noted.CACHED)], [false, true]);
+  catalogue.give(7, 2);
+  assert.deepEqual([catalogue.givenIn(7), catalogue.givenIn(8)], [2, 0]);
   catalogue.see(7, 3);
   assert.deepEqual([catalogue.seenIn(7), catalogue.seenIn(8)], [3, 0]);
 });

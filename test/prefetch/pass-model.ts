@@ -112,6 +112,9 @@ export class PassModel {
       },
       keeps: (fileKey) => this.cached.has(fileKey),
       drop: async (fileKey) => (this.cached.delete(fileKey) ? FILE_BYTES : 0),
+      defect: (error) => {
+        throw error;
+      },
       use: () => ({ requests: 0, bytes: 0 }),
     };
   }

@@ -39,6 +39,7 @@ const host = {
   keeps: () => true,
   drop: async () => 0,
   use: () => ({ requests: 0, bytes: 0 }),
+  defect: () => {},
 } satisfies PrefetchHost;
 
 // A scheduler that gives nothing must fail the test, not hang it.

@@ -157,6 +157,9 @@ export class VirtualFile {
       keeps: () => true,
       drop: async () => 0,
       claim: () => {},
+      defect: (error) => {
+        throw error;
+      },
       use: () => store,
     };
   }

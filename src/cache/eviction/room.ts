@@ -155,6 +155,7 @@ export class Room {
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
     const { policy, rules } = this.#parts;
     if (reader?.ahead) return;
+    if (item.pinned) item.ahead = false; // of others the policy is told
     this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());

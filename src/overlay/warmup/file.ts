@@ -61,6 +61,7 @@ export async function bring(parts: Bringing, inode: Inode): Promise<Outcome<0>> 
     const file = await slots.run(0, () => core.sources.acquire(inode));
     if (failed(file)) return file;
     try {
+      if (inode.version !== content.key.version) return -Errno.ESTALE; // it went on to other content meanwhile
       const failure = await fill(parts, inode, content);
       if (failure !== 0) return failure;
       return content.complete ? 0 : parts.stopped() ? -Errno.ECANCELED : -Errno.ESTALE;

@@ -163,7 +163,7 @@ export class Walk {
       const askedMs = core.nowMs();
       const found = await core.store.lookup(directory.inode.node, name);
       if (failed(found)) return found;
-      return new Held(core.intern(directory.inode, name, found, askedMs), directory, forget);
+      return new Held(core.internAhead(directory.inode, name, found, askedMs), directory, forget);
     });
   }
 
