@@ -311,3 +311,27 @@ test('a job that nobody asks for any more is cancelled, one that is asked for is
     assert.equal(wanted.progress.state, 'cancelled');
   });
 });
+
+test('the kernel does not go on by a size that a look-up of ours has found to be old', async () => {
+  await onOverlay({ files: { grown: 1000, same: 1000 } }, async (stage) => {
+    const { overlay, source } = stage;
+    const invalidated: number[] = [];
+    overlay.start({
+      passthrough: false,
+      registerBacking: () => -1,
+      unregisterBacking: () => {},
+      pages: new Uint8Array(0),
+      pushPages: () => -1,
+      invalidateAttributes: (node) => invalidated.push(node),
+      invalidateData: async () => {},
+      invalidateEntry: async () => {},
+    });
+    const grown = await overlay.lookup(ROOT, 'grown');
+    const same = await overlay.lookup(ROOT, 'same');
+    assert.ok(typeof grown === 'object' && typeof same === 'object');
+    fs.appendFileSync(path.join(source, 'grown'), 'more');
+    await sleep(UNSETTLED_MS);
+    await done(stage, ['']);
+    assert.deepEqual(invalidated, [grown.node]);
+  });
+});
