@@ -66,23 +66,20 @@ function checkSynced(life: Life): Found {
   return found;
 }
 
-/** What is brought ahead may be known from before the source is changed behind the mount, and then holds for a lease. */
-const ASKED_FOR_ONLY = ['-o', 'prefetch=off'];
-
 async function round(life: Life, disk: LoopDisk, random: Random, number: number): Promise<Found & { hits: number }> {
-  await life.begin(ASKED_FOR_ONLY);
+  await life.begin();
   if (number % 3 === 1) {
     await life.mount!.killDaemon(); // before anything was read: what is left out by another boot stays out
-    await life.begin(ASKED_FOR_ONLY);
+    await life.begin();
   }
   const { damagedChunks, stillBytes, stillFromStore } = await life.verify();
   assert.equal(damagedChunks, 0, 'what counts is whole');
   if (ROUNDS >= 6 && number % 3 === 2) await sleep(REST_MS);
   else if (random(2) === 0 || number === 0) {
     await life.mount!.unmount(); // all of it is synced
-    await life.begin(ASKED_FOR_ONLY);
+    await life.ask('change'); // while nobody has a lease
+    await life.begin();
   }
-  await life.ask('change');
   await life.verify();
   await sleep(INDEX_LAG_MS); // rows of what is not synced are in the index
   await life.loadAndEnd('killed', {
@@ -118,7 +115,7 @@ test(`after each of ${ROUNDS} stops of the machine what the index calls synced i
       sum.lost += found.lost;
       hits.push(found.hits.toFixed(2));
     }
-    await life.begin(ASKED_FOR_ONLY);
+    await life.begin();
     await life.verify();
   } finally {
     await life.end();
