@@ -23,6 +23,8 @@ export interface Wanted {
   readonly offset: number;
   /** Bytes; Infinity: to the end of the file. */
   readonly length: number;
+  /** A larger file (bytes) is left: EFBIG. Any is wanted unless said. */
+  readonly sizeMost?: number;
 }
 
 /** By rank: what stands earlier goes first. Demand goes before all of them. */

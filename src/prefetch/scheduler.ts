@@ -295,6 +295,7 @@ export class Scheduler implements Orders {
     if (failed(found)) return found;
     const held = found as HeldFile;
     try {
+      if (wanted.sizeMost !== undefined && held.size > wanted.sizeMost) return -Errno.EFBIG;
       const end = Math.min(wanted.offset + wanted.length, held.size);
       const missing = held.missingBytes(wanted.offset, end - wanted.offset);
       this.#spent.remove(held.fileKey); // somebody will read it

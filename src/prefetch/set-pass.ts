@@ -29,6 +29,8 @@ const LEAD_FILES = 65_536;
  * later in the same pass and must be brought again.
  */
 const REPEAT_SHARE = 1 / 16;
+/** Who reads a larger file (a tar shard) is read ahead of in it; to bring others meanwhile would take the link from them. */
+const LARGE_BYTES = 8 * 1024 * 1024;
 /** Without an open for so long, in ms, nothing more is brought. */
 const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
@@ -258,7 +260,7 @@ export class SetPass implements Order, SpentOwner {
   #wanted(item: number): Wanted {
     this.#waits = false;
     this.#catalogue.give(item, this.#pass);
-    return { file: this.#catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY };
+    return { file: this.#catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY, sizeMost: LARGE_BYTES };
   }
 
   goesOn(): boolean {
