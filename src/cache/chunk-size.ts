@@ -3,9 +3,10 @@
  * here and there; each costs a checksum in memory and in the index.
  */
 
-/** Of a file that is fetched whole at its first miss. */
+/** A file up to this size is fetched whole at its first miss: a trip costs more than its bytes. */
+export const WHOLE_FILE_BYTES: number = 1024 * 1024;
+/** Of such a file. */
 const WHOLE_BYTES = 256 * 1024;
-const WHOLE_FILE_BYTES = 1024 * 1024;
 /** Of a larger one: as small as this, as long as there are no more of them than a quarter of a MiB of checksums is for. */
 const LEAST_BYTES = 64 * 1024;
 const CHUNKS_MOST = 65_536;

@@ -5,7 +5,6 @@
  * INVARIANT: what is in use counts until it is free. The file of an object that is dropped loses its name at once, and its
  * space when the last holder goes.
  */
-
 import type { CachePolicyName } from '../config/cache-policies.ts';
 import { Errno } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';

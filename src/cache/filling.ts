@@ -5,13 +5,11 @@
  */
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { ContentSource } from './cache.ts';
+import { WHOLE_FILE_BYTES } from './chunk-size.ts';
 import { checksum } from './chunks.ts';
 import { arrive, Fetch, PAGE_BYTES } from './fetch.ts';
 import type { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
-
-/** A file up to this size is fetched whole at its first miss: a trip costs more than its bytes. */
-const WHOLE_FILE_BYTES = 1024 * 1024;
 
 export class Filling {
   readonly #object: CacheObject;

@@ -34,8 +34,6 @@ function daemonCommand(request: DaemonRequest): Command {
     args: [
       '--disable-warning=ExperimentalWarning',
       '--max-semi-space-size=4', // MiB: with more, garbage of a burst stays resident
-      // V8 lets what lives grow to 3.5 times before it collects: after a walk over a million files 350 MiB for 100.
-      '--heap-growing-percent=50',
       // What is collected while everything stands still is little, and done here: helpers would have to be waited for, and
       // where others keep the processors busy that takes hundreds of ms. Marking goes on beside us as before.
       '--no-parallel-scavenge',

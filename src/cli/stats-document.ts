@@ -2,12 +2,13 @@
 import { NO_STALL } from '../access/snapshot.ts';
 import { OPCODE_COUNT, Opcode, opcodeName } from '../fuse/abi.ts';
 import type { LatencyTable } from '../telemetry/latency.ts';
-import type { PlanStats, PrefetchStats } from '../telemetry/stats.ts';
 import {
   type CacheStats,
   connectionTotals,
   mostOf,
   type OperationStats,
+  type PlanStats,
+  type PrefetchStats,
   ratio,
   STATS_SCHEMA,
   type StatsDocument,

@@ -1,5 +1,4 @@
 /** What prefetching needs of the mount: files and directories by their paths, and bytes brought as for a reader. */
-
 import type { Cache, CachedContent, ContentSource } from '../cache/cache.ts';
 import type { HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
 import type { ReadFile } from '../prefetch/order.ts';

@@ -3,7 +3,6 @@
  * data sets comes here with every open; a set of which some files were missing gets a `SetPass`.
  */
 import type { ReadFile } from './order.ts';
-import type { Scheduler } from './scheduler.ts';
 import { type SetParts, SetPass } from './set-pass.ts';
 
 /** A directory tree that a job reads, and the pass it is in, from 1. */
@@ -35,9 +34,8 @@ export interface SetSnapshot {
 }
 
 export interface DataSetsParts extends SetParts {
-  orders: Scheduler;
   bulk: BulkMode;
-  /** Processes that share one job's data, by a thread of one of them; 1: it is alone, or cannot be seen. */
+  /** Over how many nodes a job is spread, by a thread of it; 1: it is alone, or cannot be seen. */
   jobWidth: (thread: number) => Promise<number>;
 }
 

@@ -16,7 +16,7 @@ const FILES_MOST = 32_768;
 const ACCOUNTS_MOST = 1024;
 /** What is brought to be read soon and is not within this time counts as wasted, in ms. The others wait for the whole epoch. */
 const LATE_MS = 10_000;
-const SOON: ReadonlySet<OrderName> = new Set(['readahead', 'stride', 'tail', 'batch', 'next-file']);
+const SOON: ReadonlySet<OrderName> = new Set(['readahead', 'stride']);
 /** Files looked after in one turn. */
 const SWEPT = 64;
 
@@ -37,11 +37,6 @@ export class Account implements Totals {
   constructor(name: OrderName, about: string) {
     this.name = name;
     this.about = about;
-  }
-
-  /** Brought, and not yet used nor wasted. */
-  get openBytes(): number {
-    return Math.max(0, this.broughtBytes - this.usedBytes - this.wastedBytes);
   }
 }
 

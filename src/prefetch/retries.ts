@@ -5,32 +5,36 @@ const AFTER_MS = 200;
 const ITEMS_MOST = 4096;
 
 export class Retries {
-  /** In the order they were put. */
-  readonly #items = new Map<number, { tries: number; fromMs: number }>();
+  /** How often each was tried. */
+  readonly #tries = new Map<number, number>();
+  /** Those that wait, in the order of their moments. */
+  readonly #waiting: { item: number; fromMs: number }[] = [];
 
   put(item: number, nowMs: number): void {
-    const tries = (this.#items.get(item)?.tries ?? 0) + 1;
-    this.#items.delete(item);
-    if (tries <= TRIES_MOST && this.#items.size < ITEMS_MOST)
-      this.#items.set(item, { tries, fromMs: nowMs + AFTER_MS });
+    const tries = (this.#tries.get(item) ?? 0) + 1;
+    if (tries > TRIES_MOST || (tries === 1 && this.#tries.size >= ITEMS_MOST)) {
+      this.#tries.delete(item);
+      return;
+    }
+    this.#tries.set(item, tries);
+    this.#waiting.push({ item, fromMs: nowMs + AFTER_MS });
   }
 
   /** It was brought, or is not to be. */
   remove(item: number): void {
-    this.#items.delete(item);
+    this.#tries.delete(item);
   }
 
   clear(): void {
-    this.#items.clear();
+    this.#tries.clear();
+    this.#waiting.length = 0;
   }
 
-  /** One whose moment is over. It stays until it is put again or removed, but is not taken twice before. */
+  /** One whose moment is over, once each time it was put. */
   take(nowMs: number): number | undefined {
-    for (const [item, entry] of this.#items) {
-      if (entry.fromMs > nowMs) return undefined;
-      this.#items.delete(item);
-      this.#items.set(item, { tries: entry.tries, fromMs: Number.POSITIVE_INFINITY });
-      return item;
+    for (let first = this.#waiting[0]; first !== undefined && first.fromMs <= nowMs; first = this.#waiting[0]) {
+      this.#waiting.shift();
+      if (this.#tries.has(first.item)) return first.item;
     }
     return undefined;
   }

@@ -35,7 +35,6 @@ const REST_MOST_MS = 30_000;
 const TEND_MS = 1000;
 /** What is unknown of a file before it is found: counts as so many bytes under way. */
 const GUESS_BYTES = 128 * 1024;
-
 /** Who has opened a smaller file reads all of it at once: it comes too late. */
 const WHOLE_BYTES = 1024 * 1024;
 /** Of a larger file so much at a time: it has room made for it, and may not be wanted any more after each. */
@@ -64,7 +63,6 @@ export interface OrderSnapshot {
 
 export interface PrefetchSnapshot {
   underWay: number;
-  underWayBytes: number;
   /** Requests that may be under way: what the store takes. */
   window: number;
   /** 'ok', or why nothing is asked of the store. */
@@ -149,7 +147,6 @@ export class Scheduler implements Orders {
   snapshot(): PrefetchSnapshot {
     return {
       underWay: this.#underWay,
-      underWayBytes: this.#underWayBytes,
       window: this.#window.size,
       state: this.#state,
       failures: this.#failures,
@@ -352,9 +349,8 @@ export class Scheduler implements Orders {
   async #makeRoom(bytes: number): Promise<void> {
     let freed = 0;
     while (this.#host.freeBytes() < this.#underWayBytes && freed < 2 * bytes) {
-      const before = this.#host.freeBytes();
       const more = await this.#spent.free((fileKey) => this.#host.drop(fileKey));
-      if (more === 0 || (this.#host.freeBytes() <= before && before === 0)) return; // a tier that takes nothing more
+      if (more === 0 || this.#host.freeBytes() === 0) return; // none can go, or the tier takes nothing more
       freed += more;
     }
   }

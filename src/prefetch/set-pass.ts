@@ -5,10 +5,10 @@
  *   bulk    the cache has room for all that is missing
  *   unseen  it has not: what was read in this pass goes (spent.ts) for what was not
  *
- * Both are the same walk over the catalogue; the room decides how far it gets. Where the pass repeats the one before, what comes
- * next is known, and that goes first (`repeat`). Guards: it stays ahead of the job by no more
- * than a multiple of what the job has read, so that a job that stops after a few files has not cost the whole set; it ends
- * with the job; and a set some of whose files are read over and over is no set that is read in passes.
+ * Both are the same walk over the catalogue; the room decides how far it gets. Where the pass repeats the one before, what
+ * comes next is known, and that goes first (`repeat`). Guards: it stays ahead of the job by no more than a multiple of what the
+ * job has read, so that a job that stops after a few files has not cost the whole set; it ends with the job; and a set some of
+ * whose files are read over and over is no set that is read in passes.
  */
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import { Catalogue, Noted } from './catalogue.ts';
@@ -172,7 +172,8 @@ export class SetPass implements Order, SpentOwner {
       return;
     }
     this.#isCached(item);
-    if (this.#inPasses) this.#parts.spent.add(fileKey, this, item, size);
+    // Where all finds room nothing has to go.
+    if (this.name === 'unseen' && this.#inPasses) this.#parts.spent.add(fileKey, this, item, size);
   }
 
   #isCached(item: number): void {
@@ -224,8 +225,12 @@ export class SetPass implements Order, SpentOwner {
   }
 
   #retried(): Wanted | undefined {
-    const item = this.#retries.take(this.#parts.host.nowMs());
-    return item === undefined || this.#seen(item) ? undefined : this.#wanted(item);
+    const nowMs = this.#parts.host.nowMs();
+    for (let item = this.#retries.take(nowMs); item !== undefined; item = this.#retries.take(nowMs)) {
+      if (!this.#seen(item)) return this.#wanted(item);
+      this.#retries.remove(item);
+    }
+    return undefined;
   }
 
   #nextRepeated(): Wanted | undefined {
@@ -279,10 +284,11 @@ export class SetPass implements Order, SpentOwner {
       if (this.#catalogue.has(item, Noted.UNREAD)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
-    } else if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
-      this.#refused();
-      this.#retries.put(item, this.#parts.host.nowMs());
-    } else if (outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) {
+      return;
+    }
+    const noRoom = outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT;
+    if (noRoom) this.#refused();
+    if (noRoom || outcome === -Errno.ECANCELED || outcome === -Errno.EAGAIN) {
       this.#retries.put(item, this.#parts.host.nowMs());
     } else this.#retries.remove(item);
   }

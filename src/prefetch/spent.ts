@@ -6,6 +6,8 @@
 
 /** Files in use that are passed over for one that is not. */
 const TRIES = 16;
+/** Entries from which on those that are not there any more are looked for. */
+const TIDIED_FROM = 1024;
 
 /** Told when a file of its goes, or has gone. */
 export interface SpentOwner {
@@ -46,6 +48,11 @@ export class Spent {
     return sum;
   }
 
+  /** What is remembered, with those that are not there any more. */
+  get entries(): number {
+    return this.#order.length + this.#later.length;
+  }
+
   /** `item`: the owner's number for the file. */
   add(fileKey: string, owner: SpentOwner, item: number, bytes: number): void {
     this.remove(fileKey);
@@ -58,6 +65,19 @@ export class Spent {
     part.files.set(fileKey, entry);
     part.bytes += bytes;
     this.#order.push(entry);
+    if (this.#order.length > TIDIED_FROM && this.#order.length > 2 * this.#count) {
+      this.#order = this.#order.filter((other) => this.#has(other));
+    }
+  }
+
+  get #count(): number {
+    let sum = 0;
+    for (const { files } of this.#parts.values()) sum += files.size;
+    return sum;
+  }
+
+  #has(entry: Entry): boolean {
+    return this.#parts.get(entry.owner)?.files.get(entry.fileKey) === entry;
   }
 
   /** It will be read again before long, or is gone. */
@@ -83,18 +103,15 @@ export class Spent {
       if (entry === undefined) return 0;
       const { fileKey, owner, item } = entry;
       const freed = await drop(fileKey);
-      const part = this.#parts.get(owner);
-      if (part?.files.get(fileKey) !== entry) {
-        if (freed > 0) return freed; // its owner has let go of it meanwhile
-        continue;
-      }
       if (freed === 0) {
-        this.#later.push(entry);
         tries++;
+        if (this.#has(entry)) this.#later.push(entry);
         continue;
       }
-      part.delete(fileKey);
-      owner.dropped(item);
+      if (this.#has(entry)) {
+        this.remove(fileKey);
+        owner.dropped(item);
+      } // else its owner has let go of it meanwhile
       if (freed > 0) return freed;
     }
     return 0;
@@ -106,7 +123,7 @@ export class Spent {
       this.#later = [];
     }
     for (let entry = this.#order.pop(); entry !== undefined; entry = this.#order.pop()) {
-      if (this.#parts.get(entry.owner)?.files.get(entry.fileKey) === entry) return entry;
+      if (this.#has(entry)) return entry;
     }
     return undefined;
   }

@@ -39,12 +39,6 @@ export class Trust {
     return !this.#off;
   }
 
-  /** Share of the bytes decided about that were used; null: too few to tell. */
-  get accuracy(): number | null {
-    const { used, decided } = this.#recent();
-    return decided < JUDGED_FROM_BYTES ? null : used / decided;
-  }
-
   /** A prediction of one that is not believed: nothing is brought for it. */
   noted(file: string | ReadFile, offset: number, length: number): void {
     this.#shadow.push({ file, offset, end: offset + length, read: false });

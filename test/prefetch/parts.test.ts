@@ -8,6 +8,7 @@ import { Limiter } from '../../src/prefetch/limit.ts';
 import type { ReadFile } from '../../src/prefetch/order.ts';
 import { Ranges } from '../../src/prefetch/ranges.ts';
 import { Repetition } from '../../src/prefetch/repetition.ts';
+import { Retries } from '../../src/prefetch/retries.ts';
 import { Spent } from '../../src/prefetch/spent.ts';
 import { Trust } from '../../src/prefetch/trust.ts';
 import { shuffled } from './pass-model.ts';
@@ -38,7 +39,7 @@ test('ranges are what a set of bytes would be', () => {
 test('what goes unread out of the cache is wasted, and an order that is mostly wrong is off until its shadow is right', () => {
   const kept = new Set<string>();
   const ledger = new Ledger((fileKey) => kept.has(fileKey));
-  const account = ledger.account('next-file', 'dir');
+  const account = ledger.account('stride', 'dir');
   const trust = new Trust(account);
   for (let i = 0; i < 8; i++) ledger.bringing(account, `f${i}`, MIB, MIB, 0);
   assert.equal(trust.believed, true, 'nothing is decided yet');
@@ -46,7 +47,7 @@ test('what goes unread out of the cache is wasted, and an order that is mostly w
   ledger.sweep(1000);
   assert.deepEqual([account.usedBytes, account.wastedBytes], [MIB, 7 * MIB]);
   assert.equal(trust.believed, false);
-  assert.equal(trust.accuracy, 1 / 8);
+  assert.equal(account.usedBytes / (account.usedBytes + account.wastedBytes), 1 / 8);
   for (let i = 0; i < 80; i++) {
     trust.noted(`g${i}`, 0, MIB);
     if (i % 5 > 0) trust.came(fileOf(`g${i}`), 0, 1);
@@ -93,6 +94,38 @@ test('what was spent last goes first, and what is in use stays', async () => {
   assert.equal(await spent.free(drop), 0, 'the one in use is asked again');
   spent.removeAll(owner);
   assert.equal(await spent.free(drop), 0);
+});
+
+test('what could not be brought is tried again a few times, whatever became of the one before it', () => {
+  const retries = new Retries();
+  retries.put(1, 0);
+  retries.put(2, 0);
+  retries.put(3, 0);
+  assert.equal(retries.take(100), undefined, 'not at once');
+  assert.equal(retries.take(300), 1, 'and then it is under way');
+  assert.equal(retries.take(300), 2);
+  retries.remove(3);
+  assert.equal(retries.take(300), undefined);
+  for (let tries = 2; tries <= 3; tries++) {
+    retries.put(1, 1000 * tries);
+    assert.equal(retries.take(1000 * tries + 300), 1);
+  }
+  retries.put(1, 9000);
+  assert.equal(retries.take(10_000), undefined, 'given up');
+});
+
+test('what is added and removed over and over leaves nothing behind', async () => {
+  const spent = new Spent();
+  const owner = { dropped: () => {} };
+  const files = 3000;
+  for (let pass = 0; pass < 20; pass++) {
+    for (let i = 0; i < files; i++) spent.add(`f${i}`, owner, i, 1);
+  }
+  assert.ok(spent.entries <= 2 * files + 1, `${spent.entries} entries for ${files} files`);
+  assert.equal(spent.bytes, files);
+  let gone = 0;
+  while ((await spent.free(async () => 1)) > 0) gone++;
+  assert.equal(gone, files);
 });
 
 test('a pass that repeats is told from one that is shuffled, also when readers drift apart', () => {

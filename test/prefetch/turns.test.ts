@@ -58,7 +58,7 @@ async function share(orders: readonly ReturnType<typeof orderOf>[]): Promise<num
 
 test('what stands higher goes first', async () => {
   assert.deepEqual(await share([orderOf('bulk', 'a'), orderOf('repeat', 'b')]), [0, 1]);
-  assert.deepEqual(await share([orderOf('next-file', 'a'), orderOf('bulk', 'b')]), [1, 0]);
+  assert.deepEqual(await share([orderOf('stride', 'a'), orderOf('bulk', 'b')]), [1, 0]);
 });
 
 test('a job that has announced what it reads does not take the source from one that has not', async () => {

@@ -5,11 +5,10 @@
  */
 
 import { ChunkMap } from '../chunk-map.ts';
-import { chunkBytesOf } from '../chunk-size.ts';
+import { chunkBytesOf, WHOLE_FILE_BYTES } from '../chunk-size.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
 import { Event, type Workload, type WorkloadItem } from './workload.ts';
 
-export const WHOLE_FILE_BYTES: number = 1024 * 1024;
 const PROGRESS_EVENTS = 1 << 16;
 
 export interface Simulated {
