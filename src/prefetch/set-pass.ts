@@ -186,7 +186,7 @@ export class SetPass implements Order, SpentOwner {
     this.#pass = pass;
     this.#cursor = 0;
     this.#repeatCursor = 0;
-    this.#repetition.begin(this.#catalogue.size);
+    this.#repetition.begin();
     this.#opens = 0;
     this.#rereads = 0;
     this.#readBytes = 0;
