@@ -149,6 +149,8 @@ export interface Cache {
    * Undefined: the content is not cached and will not be (no room, tier unhealthy, a rule): read the source.
    */
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined;
+  /** Whether a rule says that nothing of a file is to be kept. What it kept before it had the rule it still has. */
+  refuses(file: string, reader: ContentReader): boolean;
   /** Whether the object exists and is complete, without touching it. */
   has(key: ContentKey): boolean;
   /** Bytes of the content that are present, without touching it. */

@@ -9,7 +9,7 @@ import { chunkBytesOf } from '../chunk-size.ts';
 import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
 import { type EvictionPolicy, Item } from './policy.ts';
-import type { Rules } from './rules.ts';
+import type { Rule, Rules } from './rules.ts';
 import { extensionOf } from './workload.ts';
 
 /** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
@@ -66,10 +66,14 @@ export class Room {
     return this.#parts.policy.name;
   }
 
+  ruleOf(file: string, reader: ContentReader): Rule {
+    return this.#parts.rules.of(file, () => reader.path());
+  }
+
   /** For content that the cache has nothing of: what to keep it as; undefined: it is not taken. */
   admit(key: ContentKey, reader: ContentReader | undefined): ObjectItem | undefined {
-    const { policy, rules, wholeBytes, chunkBytes } = this.#parts;
-    const rule = reader === undefined ? 'none' : rules.of(key.file, () => reader.path());
+    const { policy, wholeBytes, chunkBytes } = this.#parts;
+    const rule = reader === undefined ? 'none' : this.ruleOf(key.file, reader);
     if (rule === 'never') {
       this.refused.neverCache++;
       return undefined;
@@ -153,13 +157,13 @@ export class Room {
 
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
-    const { policy, rules } = this.#parts;
+    const { policy } = this.#parts;
     if (reader?.ahead) return;
     if (item.pinned) item.ahead = false; // of others the policy is told
     this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
-      if (rules.of(key.file, () => reader.path()) === 'pin') this.#pin(item);
+      if (this.ruleOf(key.file, reader) === 'pin') this.#pin(item);
     }
     if (!item.pinned) policy.accessed(item, performance.now());
   }
