@@ -34,9 +34,10 @@ export interface ContentSource {
   read(into: Uint8Array, length: number, offset: number): Promise<Outcome<number>>;
   /**
    * Whether the file still has the version the key names. Asked after bytes were read and handed out, before they are
-   * recorded as cached: what was read from a file that changed meanwhile is never kept.
+   * recorded as cached: what was read from a file that changed meanwhile is never kept. A failure: it cannot be told now;
+   * then it is not kept either, and what was kept before stays.
    */
-  unchanged(): Promise<boolean>;
+  unchanged(): Promise<Outcome<boolean>>;
 }
 
 /** Bytes that came later than the call; `release` gives the buffer back once they were used. */

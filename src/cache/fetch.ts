@@ -17,8 +17,9 @@ export async function arrive(
   if (failed(count)) return count;
   const useful = Math.min(count, length);
   // The end of a file that has become shorter, or of one whose store lies: a file cut short is no answer.
-  if (useful < length && (await source.unchanged())) return -Errno.EIO;
-  return useful;
+  const same = useful < length && (await source.unchanged());
+  if (failed(same)) return same;
+  return same ? -Errno.EIO : useful;
 }
 
 export class Fetch {

@@ -104,7 +104,11 @@ export class Filling {
       const count = await fetch.arrived;
       if (failed(count)) return count;
       if (count < fetch.length) object.changed();
-      else if (keep && (await this.#unchanged(source)) && (await this.#store(fetch))) return fetch.length;
+      else if (keep) {
+        const same = await this.#unchanged(source);
+        if (failed(same)) return same;
+        if (same && (await this.#store(fetch))) return fetch.length;
+      }
     } catch (error) {
       this.#host.defect(error);
     } finally {
@@ -117,10 +121,11 @@ export class Filling {
     return 0;
   }
 
-  async #unchanged(source: ContentSource): Promise<boolean> {
+  async #unchanged(source: ContentSource): Promise<Outcome<boolean>> {
     const object = this.#object;
     if (object.dropped || object.stale) return false;
     const same = await source.unchanged();
+    if (failed(same)) return same;
     if (!same) object.changed();
     return same && !object.dropped;
   }

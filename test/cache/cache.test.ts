@@ -111,6 +111,36 @@ test('what was read from a file that changed meanwhile is handed out and not kep
   await cache.shutdown();
 });
 
+test('what was read when nobody could say whether the file is what it was is not kept; what was kept before stays', async () => {
+  const key = { ...KEY, file: 'large', size: 4 << 20 };
+  const cache = await open(temporaryDirectory());
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  const first = (await content.fill(1 << 20, 0, source)) as number;
+  assert.ok(first >= 1 << 20);
+  source.silent = true;
+  assert.ok((await readRange(content, source, 2 << 20, 100)).equals(source.content.subarray(2 << 20, (2 << 20) + 100)));
+  assert.equal(await content.fill(1 << 20, 2 << 20, source), -Errno.EIO);
+  assert.equal(content.stale, false);
+  assert.equal(cache.presentBytes(key), first);
+  source.silent = false;
+  assert.equal(first + ((await content.fill(key.size, 0, source)) as number), key.size);
+  assert.ok(content.complete);
+  content.release();
+  await cache.shutdown();
+});
+
+test('a read that ends early, of a file of which nothing more can be found out, is an error', async () => {
+  const cache = await open(temporaryDirectory());
+  const source = new TrueSource({ ...KEY, size: 5000 });
+  source.silent = true;
+  const content = cache.acquire(KEY)!;
+  await assert.rejects(readRange(content, source, 0, 20_000), /-5/);
+  assert.equal(content.stale, false);
+  content.release();
+  await cache.shutdown();
+});
+
 test('a file that became shorter is read to its new end, and its object given up', async () => {
   const cache = await open(temporaryDirectory());
   const source = new TrueSource({ ...KEY, size: 5000 });

@@ -98,6 +98,24 @@ test('a range comes in pieces, each byte once; what is there is not brought agai
   });
 });
 
+test('a store that fails when it is asked whether a file is what it was costs nothing that was kept', async () => {
+  await onHost({ file: 3 * MIB }, async ({ core, cache, host }) => {
+    const file = await held(host.hold('file'));
+    const key = core.inodes.awakeOf(file.fileKey)!.contentKey();
+    const first = await file.fill(0, MIB);
+    assert.equal(cache.presentBytes(key), first);
+    const { attributes } = core.store;
+    core.store.attributes = async () => -Errno.ETIMEDOUT;
+    assert.equal(await file.fill(0, 3 * MIB), -Errno.ETIMEDOUT);
+    assert.equal(cache.presentBytes(key), first);
+    core.store.attributes = async () => -Errno.ESTALE;
+    assert.equal(await file.fill(0, 3 * MIB), -Errno.ESTALE);
+    assert.equal(cache.presentBytes(key), 0, 'it is another file now');
+    core.store.attributes = attributes;
+    file.release();
+  });
+});
+
 for (const { what, change, outcome } of [
   {
     what: 'goes on to other content',
