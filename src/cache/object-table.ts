@@ -16,8 +16,8 @@ import type { ObjectHost } from './object-host.ts';
 import type { ObjectIndex } from './object-index.ts';
 import type { OpenObjects } from './open-objects.ts';
 
-/** Awake, beside those that are in use: some 32 MB. */
-const AWAKE_MOST = 32_768;
+/** Awake, beside those that are in use: some 16 MB. */
+const AWAKE_MOST = 16_384;
 /** Looked at in one turn: less than a millisecond. */
 const LOOKED_AT_ONCE = 128;
 

@@ -22,6 +22,8 @@ import type { Spent, SpentOwner } from './spent.ts';
 /** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
 const LEAD_BYTES = 64 * 1024 * 1024;
 const LEAD_TIMES = 32;
+/** And in files: what is kept of one that was brought and not read takes some 110 bytes of memory, 28 MiB for so many. */
+const LEAD_FILES = 262_144;
 /**
  * Ahead in an order that is known, of the cache: enough never to be waited for, and no more, since what goes for it is read
  * later in the same pass and must be brought again.
@@ -301,7 +303,7 @@ export class SetPass implements Order, SpentOwner {
     if (this.#stopped || !this.#inPasses || this.#parts.host.nowMs() - this.#openedMs > PAUSE_MS) return false;
     if (this.#parts.announced?.(this.about)) return false;
     const mean = this.#meanBytes;
-    if (this.#unread * mean > LEAD_BYTES + LEAD_TIMES * this.#readBytes) return false;
+    if (this.#unread >= LEAD_FILES || this.#unread * mean > LEAD_BYTES + LEAD_TIMES * this.#readBytes) return false;
     const { roomBytes } = this.#parts.orders;
     if (this.name === 'unseen' && roomBytes < mean) return false;
     return this.#refusedAtRoom < 0 || roomBytes > this.#refusedAtRoom + mean;
