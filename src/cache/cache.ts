@@ -118,7 +118,7 @@ export interface CacheSnapshot {
   usedBytes: number;
   objects: number;
   completeObjects: number;
-  /** The others are rows of the index, which nobody has asked for since the mount. */
+  /** The others are rows of the index, which nobody uses. */
   objectsInMemory: number;
   /** Reads answered from the tier, and reads that went to the source; and their bytes. */
   hits: number;
