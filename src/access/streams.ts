@@ -20,8 +20,8 @@ const DIRECTORIES_MOST = 1024;
 
 /** Who prefetches from what is seen; called in the turn of a READ. */
 export interface StreamListener {
-  /** `jumped`: the READ went on with no run. */
-  read(stream: Stream, run: Run, jumped: boolean): void;
+  /** A READ of `size` bytes; `jumped`: it went on with no run. */
+  read(stream: Stream, run: Run, jumped: boolean, size: number): void;
   /** Nothing more is known of how this file is read. */
   forgotten(file: AccessedFile): void;
 }
@@ -64,7 +64,7 @@ export class Streams {
     const run = file.runs.came(offset, size);
     const jumped = stream.came(run, file.runs, offset, size);
     if (stream.reads === LOOKED) this.#learn(stream);
-    this.listener?.read(stream, run, jumped);
+    this.listener?.read(stream, run, jumped, size);
   }
 
   /** How a file is going to be read, most likely: as others of its directory were. */

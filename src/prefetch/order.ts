@@ -15,6 +15,11 @@ export interface ReadFile {
   path(): string;
 }
 
+/** Of a path as `ReadFile.path` gives it: where it is. */
+export function directoryOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
 /** What is to be brought: a range of a file. */
 export interface Wanted {
   /** By its path as `ReadFile.path` gives it, or as it is open already. */

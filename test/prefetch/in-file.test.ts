@@ -110,3 +110,22 @@ test('who reads here and there has nothing brought', async () => {
   const distinct = new Set(reads.map(([offset]) => offset)).size;
   assert.ok(store.bytes <= distinct * 64 * KIB * 1.01, `${store.bytes / distinct / 64 / KIB} of what was read`);
 });
+
+test('who changes his ways as soon as they are understood has hardly anything brought in vain', async (context) => {
+  const steps = [1, -1, 16, 5, -16];
+  let state = 7;
+  const next = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  let start = 0;
+  const reads = times(480, (at): Read => {
+    const step = steps[Math.floor(at / 24) % steps.length]!;
+    const span = 24 * Math.abs(step);
+    if (at % 24 === 0) start = span + next(16_384 - 2 * span);
+    return [(start + step * (at % 24)) * 64 * KIB, 64 * KIB];
+  });
+  const { asked } = await shareOf(LINK, 1024 * MIB, [reads]);
+  context.diagnostic(`${asked.toFixed(3)} bytes asked for`);
+  assert.ok(asked <= 1.1, `${asked.toFixed(3)} bytes asked for, for each that was read`);
+});
