@@ -33,7 +33,7 @@ export interface Wanted {
 }
 
 /** By rank: what stands earlier goes first. Demand goes before all of them. */
-export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'bulk', 'unseen'] as const;
+export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'next-file', 'bulk', 'unseen'] as const;
 export type OrderName = (typeof ORDER_NAMES)[number];
 
 export interface Order {

@@ -37,6 +37,8 @@ export class Losses {
 export class Ahead {
   readonly #losses: Losses;
   readonly #pieces: { at: number; bytes: number }[] = [];
+  /** Where the reader is. */
+  #passed = 0;
   #ended = false;
 
   constructor(losses: Losses) {
@@ -45,11 +47,13 @@ export class Ahead {
 
   /** `bytes` have come; they are used when the reader has `passed` this `at`. */
   brought(at: number, bytes: number): void {
+    if (at <= this.#passed) return; // he waited for it
     if (this.#ended) this.#losses.lose(bytes);
     else if (bytes > 0) this.#pieces.push({ at, bytes });
   }
 
   passed(at: number): void {
+    this.#passed = at;
     const { length } = this.#pieces;
     let kept = 0;
     for (const piece of this.#pieces) if (piece.at > at) this.#pieces[kept++] = piece;
