@@ -325,16 +325,17 @@ export class Scheduler implements Orders {
     this.#takes(more);
     let came = 0;
     let begunMs = 0;
+    let counted = 0;
     try {
       await this.#makeRoom(missing);
-      this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
+      counted = this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
       begunMs = this.#host.nowMs();
       came = (await held.fill(offset, length)) as number;
     } finally {
       this.#takes(-more);
     }
     if (came > 0 && missing <= WHOLE_BYTES) this.#window.answered(this.#host.nowMs() - begunMs);
-    const lost = missing - Math.max(0, came);
+    const lost = counted - Math.max(0, came);
     if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, offset + length, lost);
     return came;
   }
