@@ -210,7 +210,7 @@ class HeldInode implements HeldFile {
     return content.missingBytes(offset, length);
   }
 
-  async fill(offset: number, length: number): Promise<Outcome<number>> {
+  async fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>> {
     const inode = this.#inode;
     const { sources, store } = this.#core;
     const refused = keepable(this.#core, inode);
@@ -227,7 +227,7 @@ class HeldInode implements HeldFile {
         // It may have gone on to other content, or been opened by a writer, while it was opened here.
         if (inode.version !== key.version) return -Errno.ESTALE;
         const now = keepable(this.#core, inode);
-        return now === 0 ? await fillPieces(content, offset, length, source) : now;
+        return now === 0 ? await fillPieces(content, offset, length, source, arrived) : now;
       } finally {
         sources.release(inode);
       }
@@ -247,9 +247,11 @@ async function fillPieces(
   offset: number,
   length: number,
   source: ContentSource,
+  arrived: (() => void) | undefined,
 ): Promise<Outcome<number>> {
   const end = offset + length;
   const piece = Math.max(PIECE_BYTES, content.chunkBytes);
+  if (length <= piece) return content.fill(length, offset, source, arrived);
   let next = offset;
   let sum = 0;
   let failure = 0;

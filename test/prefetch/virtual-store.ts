@@ -145,7 +145,11 @@ export class VirtualFile {
         }
         return Math.min(missing, length);
       },
-      fill: (offset, length) => this.#bring(offset, length),
+      fill: async (offset, length, arrived) => {
+        const bytes = await this.#bring(offset, length);
+        arrived?.();
+        return bytes;
+      },
       release: () => {},
     };
     return {
