@@ -1,22 +1,21 @@
 /** What prefetching needs of the mount: files and directories by their paths, and bytes brought as for a reader. */
-import type { Cache, CachedContent, ContentSource } from '../cache/cache.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
 import type { ReadFile } from '../prefetch/order.ts';
 import { isDirectory, isRegular, isSymlink } from '../store/attributes.ts';
 import type { DirectoryEntry } from '../store/store.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import { bring } from './bring.ts';
 import type { Core } from './core.ts';
 import type { NodeId } from './filesystem.ts';
+import { Held } from './held.ts';
 import type { Inode } from './inode.ts';
-import { keepable, keyOf } from './warmup/file.ts';
-import { Held } from './warmup/held.ts';
 
 const DT_DIR = 4;
 const DT_REG = 8;
 /** Directories kept known for the next path: a data set is read in all of its at once. */
 const DIRECTORIES_MOST = 4096;
-/** As much as the kernel asks for at once; larger chunks one by one. Some of one file side by side. */
-const PIECE_BYTES = 1024 * 1024;
+/** Of one file, side by side. */
 const PIECES_AT_ONCE = 4;
 
 export class OverlayPrefetchHost implements PrefetchHost {
@@ -205,65 +204,18 @@ class HeldInode implements HeldFile {
 
   missingBytes(offset: number, length: number): number {
     const { content } = this.#inode;
-    const ofFile = this.size - this.#cache.presentBytes(keyOf(this.#inode));
+    const ofFile = this.size - this.#cache.presentBytes(this.#inode.contentKey());
     if (ofFile === 0 || content === undefined || content.stale) return Math.min(length, ofFile);
     return content.missingBytes(offset, length);
   }
 
-  async fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>> {
+  fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>> {
     const inode = this.#inode;
-    const { sources, store } = this.#core;
-    const refused = keepable(this.#core, inode);
-    if (refused !== 0) return refused;
-    const source = inode.contentSource(store, sources);
-    const key = keyOf(inode);
-    const content = this.#cache.acquire(key, { path: () => inode.path(), ahead: true });
-    if (content === undefined) return -Errno.EDQUOT;
-    try {
-      // Held open from the first byte to the question whether it is unchanged: a slow store closes what nobody uses.
-      const file = await sources.acquire(inode);
-      if (failed(file)) return file;
-      try {
-        // It may have gone on to other content, or been opened by a writer, while it was opened here.
-        if (inode.version !== key.version) return -Errno.ESTALE;
-        const now = keepable(this.#core, inode);
-        return now === 0 ? await fillPieces(content, offset, length, source, arrived) : now;
-      } finally {
-        sources.release(inode);
-      }
-    } finally {
-      content.release();
-    }
+    const reader = { path: () => inode.path(), ahead: true };
+    return bring(this.#core, this.#cache, inode, { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, arrived });
   }
 
   release(): void {
     this.#held.release();
   }
-}
-
-/** Brings a range in pieces: 0 or the bytes that came, or why it did not go on to the end. */
-async function fillPieces(
-  content: CachedContent,
-  offset: number,
-  length: number,
-  source: ContentSource,
-  arrived: (() => void) | undefined,
-): Promise<Outcome<number>> {
-  const end = offset + length;
-  const piece = Math.max(PIECE_BYTES, content.chunkBytes);
-  if (length <= piece) return content.fill(length, offset, source, arrived);
-  let next = offset;
-  let sum = 0;
-  let failure = 0;
-  const lane = async (): Promise<void> => {
-    while (next < end && failure === 0) {
-      const at = next;
-      next = Math.min(end, (Math.floor(at / piece) + 1) * piece);
-      const came = await content.fill(next - at, at, source);
-      if (failed(came)) failure = came;
-      else sum += came as number;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(PIECES_AT_ONCE, Math.ceil(length / piece)) }, lane));
-  return failure === 0 ? sum : failure;
 }

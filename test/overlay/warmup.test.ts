@@ -11,7 +11,7 @@ import { Demand } from '../../src/overlay/demand.ts';
 import type { Caller } from '../../src/overlay/filesystem.ts';
 import { Overlay, ROOT, type WarmupProgress } from '../../src/overlay/index.ts';
 import type { Job } from '../../src/overlay/warmup/job.ts';
-import { Slots } from '../../src/overlay/warmup/slots.ts';
+import { Slots } from '../../src/overlay/slots.ts';
 import { PATHS_MOST } from '../../src/overlay/warmup/walk.ts';
 import { Warmups } from '../../src/overlay/warmup/warmups.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';

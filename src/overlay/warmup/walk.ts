@@ -8,8 +8,8 @@ import type { DirectoryEntry } from '../../store/store.ts';
 import { Errno, type Failure, failed, type Outcome } from '../../sys/errno.ts';
 import type { Core } from '../core.ts';
 import type { NodeId } from '../filesystem.ts';
-import { Held } from './held.ts';
-import type { Turns } from './slots.ts';
+import { Held } from '../held.ts';
+import type { Turns } from '../slots.ts';
 
 const DT_UNKNOWN = 0;
 const DT_DIR = 4;
