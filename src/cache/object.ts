@@ -293,16 +293,23 @@ export class CacheObject implements CachedContent {
 
   // --- fetching --------------------------------------------------------------------------------------------------------
 
-  async fill(length: number, offset: number, source: ContentSource): Promise<Outcome<number>> {
+  async fill(length: number, offset: number, source: ContentSource, arrived?: () => void): Promise<Outcome<number>> {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
     if (this.dropped || this.stale) return -Errno.ESTALE;
     const fetches = this.#fetches(offset, end, source, false);
-    let brought = 0;
-    for (const kept of await Promise.all(fetches.map((fetch) => fetch.kept))) {
-      if (failed(kept)) return kept;
-      brought += kept;
+    if (arrived !== undefined) {
+      for (const fetch of fetches) await fetch.arrived;
+      arrived();
     }
+    let brought = 0;
+    let failure = 0;
+    for (const fetch of fetches) {
+      const kept = await fetch.kept;
+      if (failed(kept)) failure = kept;
+      else brought += kept;
+    }
+    if (failure !== 0) return failure;
     if (this.#present(offset, end)) return brought;
     return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
   }
