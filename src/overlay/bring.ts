@@ -23,6 +23,8 @@ export interface Bringing {
   turns?: Turns;
   /** Nothing more shall be begun. */
   stopped?: () => boolean;
+  /** What is one piece has been read, and is not kept yet. */
+  arrived?: (() => void) | undefined;
   /** Bytes came and are kept. */
   brought?: (bytes: number) => void;
 }
@@ -68,7 +70,8 @@ function fill(content: CachedContent, source: ContentSource, how: Bringing): Pro
   const { offset, length } = how;
   const pieceBytes = Math.max(PIECE_BYTES, content.chunkBytes);
   const onePiece = Math.floor(offset / pieceBytes) === Math.floor((offset + length - 1) / pieceBytes);
-  return onePiece ? fillPiece(content, source, offset, length, how) : fillPieces(content, source, pieceBytes, how);
+  if (onePiece) return fillPiece(content, source, offset, length, how, how.arrived);
+  return fillPieces(content, source, pieceBytes, how);
 }
 
 async function fillPieces(
@@ -103,10 +106,11 @@ function fillPiece(
   offset: number,
   length: number,
   { turns, stopped, brought }: Bringing,
+  arrived?: () => void,
 ): Promise<Outcome<number>> {
   const filled =
-    turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : content.fill(length, offset, source))) ??
-    content.fill(length, offset, source);
+    turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : content.fill(length, offset, source, arrived))) ??
+    content.fill(length, offset, source, arrived);
   if (brought === undefined) return filled;
   return filled.then((came) => {
     if (!failed(came)) brought(came);

@@ -152,10 +152,10 @@ class HeldInode implements HeldFile {
     return content.missingBytes(offset, length);
   }
 
-  fill(offset: number, length: number): Promise<Outcome<number>> {
+  fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>> {
     const inode = this.#inode;
     const reader = { path: () => inode.path(), ahead: true };
-    return bring(this.#core, this.#cache, inode, { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE });
+    return bring(this.#core, this.#cache, inode, { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, arrived });
   }
 
   release(): void {
