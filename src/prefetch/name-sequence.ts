@@ -4,6 +4,10 @@
  * ATC 2020), whichever thread of the reader came first.
  */
 
+import { setImmediate as turn } from 'node:timers/promises';
+
+/** Names dealt with in one turn of the loop: some 5 ms. */
+const SLICE = 1024;
 /** Files that a reader began last, by which its step is told. */
 const REMEMBERED = 8;
 /** Of the files a reader begins, those that must lie ahead of the one before. */
@@ -23,23 +27,40 @@ function sortKey(name: string): string {
   return name.replace(DIGITS, (digits) => digits.padStart(WIDTH, '0'));
 }
 
+interface Keyed {
+  readonly name: string;
+  readonly key: string;
+}
+
 /** The names of one directory. */
 export class NameSequences {
   readonly #byShape = new Map<string, string[]>();
   readonly #positions = new Map<string, number>();
 
-  constructor(names: readonly string[]) {
+  private constructor() {}
+
+  /** In many turns of the loop, where there are many names. */
+  static async of(names: readonly string[]): Promise<NameSequences> {
+    const sequences = new NameSequences();
+    const pace = new Pace();
+    const byShape = new Map<string, Keyed[]>();
     for (const name of names) {
+      if (pace.over(1)) await turn();
       const shape = shapeOf(name);
-      const alike = this.#byShape.get(shape);
-      if (alike === undefined) this.#byShape.set(shape, [name]);
-      else alike.push(name);
+      const keyed = { name, key: sortKey(name) };
+      const alike = byShape.get(shape);
+      if (alike === undefined) byShape.set(shape, [keyed]);
+      else alike.push(keyed);
     }
-    for (const alike of this.#byShape.values()) {
-      const keys = new Map(alike.map((name) => [name, sortKey(name)]));
-      alike.sort((a, b) => (keys.get(a)! < keys.get(b)! ? -1 : 1));
-      for (const [position, name] of alike.entries()) this.#positions.set(name, position);
+    for (const [shape, alike] of byShape) {
+      const sorted: string[] = [];
+      for (const { name } of await inOrder(alike, pace)) {
+        if (pace.over(1)) await turn();
+        sequences.#positions.set(name, sorted.push(name) - 1);
+      }
+      sequences.#byShape.set(shape, sorted);
     }
+    return sequences;
   }
 
   /** Names like `name`, in order. */
@@ -55,6 +76,45 @@ export class NameSequences {
   static alike(one: string, other: string): boolean {
     return shapeOf(one) === shapeOf(other);
   }
+}
+
+/** Counts what is done in a turn. */
+class Pace {
+  #done = 0;
+
+  /** So many more are to be done; true: in another turn. */
+  over(count: number): boolean {
+    this.#done += count;
+    if (this.#done <= SLICE) return false;
+    this.#done = count;
+    return true;
+  }
+}
+
+/** Merge sort, from slices that are sorted at once. */
+async function inOrder(names: Keyed[], pace: Pace): Promise<Keyed[]> {
+  let runs: Keyed[][] = [];
+  for (let at = 0; at < names.length; at += SLICE) {
+    const run = names.slice(at, at + SLICE);
+    if (pace.over(run.length)) await turn();
+    runs.push(run.sort((a, b) => (a.key < b.key ? -1 : 1)));
+  }
+  while (runs.length > 1) {
+    const longer: Keyed[][] = [];
+    for (let at = 0; at < runs.length; at += 2) longer.push(await merged(runs[at]!, runs[at + 1] ?? [], pace));
+    runs = longer;
+  }
+  return runs[0] ?? [];
+}
+
+async function merged(one: Keyed[], other: Keyed[], pace: Pace): Promise<Keyed[]> {
+  const all: Keyed[] = [];
+  for (let a = 0, b = 0; a < one.length || b < other.length; ) {
+    if (pace.over(1)) await turn();
+    const first = b === other.length || (a < one.length && one[a]!.key <= other[b]!.key);
+    all.push(first ? one[a++]! : other[b++]!);
+  }
+  return all;
 }
 
 /**

@@ -130,7 +130,8 @@ export class NextFiles {
       const listed = await host.list(directory.path);
       if (failed(listed) || this.#stopped) return;
       const { files } = listed as Names;
-      directory.names = new NameSequences(files.length > NAMES_MOST ? [] : files);
+      directory.names = await NameSequences.of(files.length > NAMES_MOST ? [] : files);
+      if (this.#stopped) return;
       this.#follow(directory, directory.names, reader, sizeBytes);
     } catch (error) {
       host.defect(error);

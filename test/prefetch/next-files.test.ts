@@ -53,12 +53,33 @@ for (const { workers, size, share } of [
   });
 }
 
-test('names are in the order of their numbers, and apart from those of another kind', () => {
-  const names = new NameSequences(['part-10.bin', 'part-9.bin', 'index.json', 'part-1.bin', 'b.txt', 'a.txt']);
+test('names are in the order of their numbers, and apart from those of another kind', async () => {
+  const names = await NameSequences.of(['part-10.bin', 'part-9.bin', 'index.json', 'part-1.bin', 'b.txt', 'a.txt']);
   assert.deepEqual(names.like('part-9.bin'), ['part-1.bin', 'part-9.bin', 'part-10.bin']);
   assert.deepEqual(names.like('a.txt'), ['a.txt', 'b.txt']);
   assert.equal(names.positionOf('part-10.bin'), 2);
   assert.equal(names.positionOf('part-11.bin'), undefined);
+});
+
+test('very many names are put in order in many turns of the loop', async () => {
+  const count = 20_000;
+  const names = Array.from({ length: count }, (_, at) => `part-${(at * 7919) % count}.bin`);
+  let turns = 0;
+  let done = false;
+  const tick = (): void => {
+    turns++;
+    if (!done) setImmediate(tick);
+  };
+  tick();
+  const sequences = await NameSequences.of([...names, ...names.map((name) => `${name}-${name.length}.idx`)]);
+  done = true;
+  assert.ok(turns >= 100, `${turns} turns`);
+  const ordered = sequences.like('part-1.bin');
+  assert.deepEqual(
+    [ordered.length, ordered[0], ordered[9], ordered.at(-1)],
+    [count, 'part-0.bin', 'part-9.bin', 'part-19999.bin'],
+  );
+  for (const at of [0, 1, 1023, 1024, 12_345, count - 1]) assert.equal(sequences.positionOf(`part-${at}.bin`), at);
 });
 
 test('a step is told from the last files, whoever of several threads came first', () => {
