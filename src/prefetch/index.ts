@@ -52,6 +52,7 @@ export class Prefetch {
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
+    if (!hidden) this.largeFiles?.opened(file);
     this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
@@ -78,7 +79,7 @@ export class Prefetch {
 
   async stop(): Promise<void> {
     this.plans.stop();
-    this.largeFiles?.nextFiles.stop();
+    this.largeFiles?.stop();
     this.#sets.stop();
     await this.scheduler.stop();
   }

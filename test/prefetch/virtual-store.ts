@@ -166,6 +166,7 @@ export class VirtualMount {
     const begunMs = this.store.nowMs;
     let firstMs = 0;
     await virtual.found();
+    this.prefetch.opened(virtual.file, false, undefined, this.store.nowMs);
     for (const [offset, size] of reads) {
       const { nowMs } = this.store;
       this.streams.reading(handle, process, offset, size, nowMs);

@@ -79,6 +79,30 @@ test('who reads shards by their names finds the next one there, also when the st
   });
 });
 
+test('where files are begun at their end, that of the next one is there too', { skip: noMounts }, async () => {
+  await onSlowStore(async (stage) => {
+    const { slow, mount } = stage;
+    await withShards(
+      stage,
+      (number) => `part-${number}.parquet`,
+      6,
+      async ({ names, read }) => {
+        const begin = async (name: string): Promise<void> => {
+          await read(name, -8, 8);
+          await read(name, -60_000, 60_000);
+          await read(name, 0, MIB);
+        };
+        for (const name of names.slice(0, 3)) await begin(name);
+        const stats = await until(mount, (seen) => broughtBy(seen, 'next-file') > 0 && seen.prefetch.underWay === 0);
+        assert.ok(broughtBy(stats, 'end') > 0, 'of those that were opened');
+        await slow.hang({ path: 'shards/*', kinds: ['read'] });
+        await begin(names[3]!);
+        await slow.release();
+      },
+    );
+  });
+});
+
 test('who reads shards here and there has no others brought', { skip: noMounts }, async () => {
   await onSlowStore(async (stage) => {
     await withShards(
