@@ -40,7 +40,7 @@ export class Prefetch {
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
     const announced = (path: string): boolean => this.plans.isFollowedIn(path);
     if (aheadBytes > 0) {
-      this.largeFiles = new LargeFiles({ host, orders: this.scheduler, aheadBytes, announced });
+      this.largeFiles = new LargeFiles({ host, orders: this.scheduler, aheadBytes, announced, bulk, jobWidth });
     }
     this.#sets = new PrefetchedSets({
       ...{ host, orders: this.scheduler, spent, bulk, jobWidth },
@@ -69,6 +69,7 @@ export class Prefetch {
   ): void {
     this.scheduler.read(file, offset, count);
     this.plans.read(file, offset, count);
+    if (missed) this.largeFiles?.missed(file, thread);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
