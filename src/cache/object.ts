@@ -21,7 +21,7 @@ import { assemble } from './assemble.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
 import { Chunks } from './chunks.ts';
-import type { ObjectItem } from './eviction/room.ts';
+import type { ObjectItem } from './eviction/object-item.ts';
 import type { Fetch } from './fetch.ts';
 import { Filling } from './filling.ts';
 import type { IndexRow } from './index-db.ts';
@@ -53,6 +53,8 @@ export class CacheObject implements CachedContent {
   hasFile: boolean;
   /** When it was last written to (monotonic ms), for the pass that syncs. */
   writtenAtMs = 0;
+  /** Since it was looked at whether it may rest. */
+  usedLately = false;
   /** It is among those that the cache counts as complete. */
   countedComplete = false;
   /** When it was last used as the index has it; seconds since 1970. */
@@ -291,16 +293,23 @@ export class CacheObject implements CachedContent {
 
   // --- fetching --------------------------------------------------------------------------------------------------------
 
-  async fill(length: number, offset: number, source: ContentSource): Promise<Outcome<number>> {
+  async fill(length: number, offset: number, source: ContentSource, arrived?: () => void): Promise<Outcome<number>> {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
     if (this.dropped || this.stale) return -Errno.ESTALE;
     const fetches = this.#fetches(offset, end, source, false);
-    let brought = 0;
-    for (const kept of await Promise.all(fetches.map((fetch) => fetch.kept))) {
-      if (failed(kept)) return kept;
-      brought += kept;
+    if (arrived !== undefined) {
+      for (const fetch of fetches) await fetch.arrived;
+      arrived();
     }
+    let brought = 0;
+    let failure = 0;
+    for (const fetch of fetches) {
+      const kept = await fetch.kept;
+      if (failed(kept)) failure = kept;
+      else brought += kept;
+    }
+    if (failure !== 0) return failure;
     if (this.#present(offset, end)) return brought;
     return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
   }

@@ -16,14 +16,15 @@ export interface Bringing {
   /** Bytes, to the end of the file at most. */
   offset: number;
   length: number;
-  /** For whom; undefined: nobody in particular. */
-  reader: ContentReader | undefined;
+  reader: ContentReader;
   /** Pieces of the file under way at once. */
   piecesAtOnce: number;
   /** Undefined: what is asked for is asked at once. */
   turns?: Turns;
   /** Nothing more shall be begun. */
   stopped?: () => boolean;
+  /** What is one piece has been read, and is not kept yet. */
+  arrived?: (() => void) | undefined;
   /** Bytes came and are kept. */
   brought?: (bytes: number) => void;
 }
@@ -69,7 +70,8 @@ function fill(content: CachedContent, source: ContentSource, how: Bringing): Pro
   const { offset, length } = how;
   const pieceBytes = Math.max(PIECE_BYTES, content.chunkBytes);
   const onePiece = Math.floor(offset / pieceBytes) === Math.floor((offset + length - 1) / pieceBytes);
-  return onePiece ? fillPiece(content, source, offset, length, how) : fillPieces(content, source, pieceBytes, how);
+  if (onePiece) return fillPiece(content, source, offset, length, how, how.arrived);
+  return fillPieces(content, source, pieceBytes, how);
 }
 
 async function fillPieces(
@@ -104,10 +106,11 @@ function fillPiece(
   offset: number,
   length: number,
   { turns, stopped, brought }: Bringing,
+  arrived?: () => void,
 ): Promise<Outcome<number>> {
   const filled =
-    turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : content.fill(length, offset, source))) ??
-    content.fill(length, offset, source);
+    turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : content.fill(length, offset, source, arrived))) ??
+    content.fill(length, offset, source, arrived);
   if (brought === undefined) return filled;
   return filled.then((came) => {
     if (!failed(came)) brought(came);

@@ -12,7 +12,7 @@ import { hashOf } from '../packed/hash.ts';
 import type { OrderName } from './order.ts';
 import { Ranges } from './ranges.ts';
 
-const FILES_MOST = 32_768;
+const FILES_MOST = 16_384;
 const ACCOUNTS_MOST = 1024;
 /** What is brought to be read soon and is not within this time counts as wasted, in ms. The others wait for the whole epoch. */
 const LATE_MS = 10_000;

@@ -61,7 +61,7 @@ export const metrics: readonly Metric[] = [
     'cache.objectsInMemory',
     'cache_objects_in_memory',
     '',
-    'Objects that were asked for since the mount, or that may have to go; the others are rows of the index.',
+    'Objects that are used, or were lately, or that may have to go; the others are rows of the index.',
     early,
   ),
   counter('cache.refused', 'cache_refused', '', 'Times that content was not taken.'),

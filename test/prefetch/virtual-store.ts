@@ -80,7 +80,11 @@ class VirtualFile {
       size,
       opens: 1,
       missingBytes: (offset, length) => this.#missing(offset, length),
-      fill: (offset, length) => this.bring(offset, length),
+      fill: async (offset, length, arrived) => {
+        const bytes = await this.bring(offset, length);
+        arrived?.();
+        return bytes;
+      },
       release: () => {},
     };
   }
