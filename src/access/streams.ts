@@ -20,8 +20,8 @@ const DIRECTORIES_MOST = 1024;
 
 /** Who prefetches from what is seen; called in the turn of a READ. */
 export interface StreamListener {
-  /** A READ of `size` bytes; `jumped`: it went on with no run. */
-  read(stream: Stream, run: Run, jumped: boolean, size: number): void;
+  /** A READ; `jumped`: it went on with no run. */
+  read(stream: Stream, run: Run, jumped: boolean, offset: number, size: number): void;
   /** A process begins to read a file, by one of its threads. */
   began(file: AccessedFile, process: number, thread: number): void;
   /** Nothing more is known of how this file is read. */
@@ -68,7 +68,7 @@ export class Streams {
     const run = file.runs.came(offset, size);
     const jumped = stream.came(run, file.runs, offset, size);
     if (stream.reads === LOOKED) this.#learn(stream);
-    this.listener?.read(stream, run, jumped, size);
+    this.listener?.read(stream, run, jumped, offset, size);
   }
 
   /** A file is opened whose READs the kernel serves by itself: to open it is to begin it. */

@@ -40,7 +40,7 @@ export class Prefetch {
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
     const announced = (path: string): boolean => this.plans.isFollowedIn(path);
     if (aheadBytes > 0) {
-      this.largeFiles = new LargeFiles({ host, orders: this.scheduler, aheadBytes, announced });
+      this.largeFiles = new LargeFiles({ host, orders: this.scheduler, aheadBytes, announced, bulk, jobWidth });
     }
     this.#sets = new PrefetchedSets({
       ...{ host, orders: this.scheduler, spent, bulk, jobWidth },
@@ -52,6 +52,7 @@ export class Prefetch {
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
+    if (!hidden) this.largeFiles?.opened(file);
     this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
@@ -68,6 +69,7 @@ export class Prefetch {
   ): void {
     this.scheduler.read(file, offset, count);
     this.plans.read(file, offset, count);
+    if (missed) this.largeFiles?.missed(file, thread);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
@@ -78,7 +80,7 @@ export class Prefetch {
 
   async stop(): Promise<void> {
     this.plans.stop();
-    this.largeFiles?.nextFiles.stop();
+    this.largeFiles?.stop();
     this.#sets.stop();
     await this.scheduler.stop();
   }

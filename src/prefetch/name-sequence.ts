@@ -10,7 +10,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 const SLICE = 1024;
 /** Files that a reader began last, by which its step is told. */
 const REMEMBERED = 8;
-/** Of the files a reader begins, those that must lie ahead of the one before. */
+/** From one file to the next, in the same step: as good as certain. */
+const SURE_MOVES = 3;
+/** Of the files that several threads begin, those that must lie ahead of the one before. */
 const FORWARD_SHARE = 2 / 3;
 const DIGITS = /\d+/g;
 /** More than any number in a name has. */
@@ -119,35 +121,32 @@ async function merged(one: Keyed[], other: Keyed[], pace: Pace): Promise<Keyed[]
 
 /**
  * From the positions of the files that a reader began, the newest last: the step from one to the next, negative when it goes
- * backward; 0: none can be told. `expected`: as others step, which one that steps alike needs less for.
+ * backward; 0: none can be told. `threads`: so many took turns, and may have overtaken each other. `expected`: as others step,
+ * which one that steps alike needs less for.
  */
-export function stepOf(positions: readonly number[], expected = 0): number {
+export function stepOf(positions: readonly number[], threads: number, expected: number): number {
   const last = positions.slice(-REMEMBERED);
-  if (last.length < 3) return stepOfFew(last, expected);
+  const moves = last.slice(1).map((position, at) => position - last[at]!);
+  if (last.length === 1) return expected;
+  if (moves.length === 1) return moves[0] === expected || (last[0] === 0 && moves[0] === 1) ? moves[0]! : 0;
+  if (threads === 1) {
+    if (moves.length > 2) return mostOf(moves);
+    const [step, again] = moves;
+    // Two that are larger may be the same by chance.
+    return step === again && (Math.abs(step!) === 1 || step === expected) ? step! : 0;
+  }
+  if (moves.length < SURE_MOVES) return 0;
   const sorted = [...new Set(last)].sort((a, b) => a - b);
-  const gaps = sorted.slice(1).map((position, at) => position - sorted[at]!);
-  const step = mostOf(gaps);
-  const forward = last.slice(1).filter((position, at) => position > last[at]!).length;
-  const moves = last.length - 1;
-  if (step === 0) return 0;
-  if (forward >= moves * FORWARD_SHARE) return step;
-  return moves - forward >= moves * FORWARD_SHARE ? -step : 0;
+  const step = mostOf(sorted.slice(1).map((position, at) => position - sorted[at]!));
+  const forward = moves.filter((move) => move > 0).length;
+  if (forward >= moves.length * FORWARD_SHARE) return step;
+  return moves.length - forward >= moves.length * FORWARD_SHARE ? -step : 0;
 }
 
-function stepOfFew(positions: readonly number[], expected: number): number {
-  const [first, second] = positions;
-  if (first === undefined) return 0;
-  if (second === undefined) return expected;
-  const step = second - first;
-  // From the first of them to the second: as good as certain.
-  return step === expected || (first === 0 && step === 1) ? step : 0;
-}
-
-/** What more than half of them are; 0: nothing, or there are fewer than two. */
+/** What more than half of them are, and no fewer than would be sure; 0: nothing. */
 function mostOf(gaps: readonly number[]): number {
-  if (gaps.length < 2) return 0;
   const counts = new Map<number, number>();
   for (const gap of gaps) counts.set(gap, (counts.get(gap) ?? 0) + 1);
-  for (const [gap, count] of counts) if (2 * count > gaps.length) return gap;
+  for (const [gap, count] of counts) if (count >= SURE_MOVES && 2 * count > gaps.length) return gap;
   return 0;
 }

@@ -2,13 +2,14 @@
  * Large files that are read in the order of their names (shards, parts of a model): the beginning of those that come next, so
  * that no reader waits where a file begins. What follows there is a matter of its readahead (orders/in-file.ts).
  *
- *   a reader begins a file -> which of its directory's names (name-sequence.ts) -> its step -> orders/next-file.ts
+ *   a reader begins a file -> which of its directory's names (name-sequence.ts) -> its step -> orders/pieces.ts
  */
 import { failed } from '../sys/errno.ts';
+import type { Ends } from './ends.ts';
 import type { Names, PrefetchHost } from './host.ts';
 import { NameSequences, stepOf } from './name-sequence.ts';
 import { directoryOf, type Orders, type ReadFile } from './order.ts';
-import { NextFileOrder } from './orders/next-file.ts';
+import { PiecesOrder } from './orders/pieces.ts';
 
 /** Directories that are followed, and readers in each; of more, those that rested longest are forgotten. */
 const DIRECTORIES_MOST = 64;
@@ -40,7 +41,7 @@ interface Reader {
 interface Directory {
   readonly path: string;
   readonly readers: Map<number, Reader>;
-  readonly order: NextFileOrder;
+  readonly order: PiecesOrder;
   names: NameSequences | undefined;
   listing: boolean;
   listedMs: number;
@@ -60,6 +61,8 @@ export interface SequenceSnapshot {
 export interface NextFilesParts {
   host: PrefetchHost;
   orders: Orders;
+  /** Which files are begun at their end. */
+  ends: Ends;
   /** What may be ahead of one reader, in bytes. */
   aheadBytes: number;
   /** Whether a job has said what it will read below a directory. */
@@ -108,9 +111,8 @@ export class NextFiles {
     const known = this.#directories.get(path);
     const directory = known ?? {
       ...{ path, readers: new Map(), names: undefined, listing: false, listedMs: Number.NEGATIVE_INFINITY, step: 0 },
-      order: new NextFileOrder(path, Math.ceil(this.#parts.aheadBytes * BEGINNING_SHARE)),
+      order: new PiecesOrder('next-file', path, this.#parts.orders),
     };
-    if (known === undefined) this.#parts.orders.add(directory.order);
     this.#directories.delete(path);
     this.#directories.set(path, directory);
     for (const [oldest, { order }] of this.#directories) {
@@ -145,12 +147,12 @@ export class NextFiles {
     const last = reader.begun.at(-1)!.name;
     const recent = reader.begun.filter(({ name }) => NameSequences.alike(name, last));
     const positions = recent.flatMap(({ name }) => names.positionOf(name) ?? []);
-    const step = stepOf(positions, directory.step);
+    const threads = new Set(recent.map(({ thread }) => thread)).size;
+    const step = stepOf(positions, threads, directory.step);
     if (step !== reader.step) reader.given = undefined;
     reader.step = step;
     if (step !== 0 || positions.length > 2) directory.step = step;
     if (step === 0 || this.#parts.announced(directory.path)) return;
-    const threads = new Set(recent.map(({ thread }) => thread)).size;
     const smaller = Math.ceil(this.#parts.aheadBytes / Math.max(1, sizeBytes));
     const files = Math.min(FILES_MOST, Math.max(threads, smaller));
     this.#give(directory, names.like(last), reader, positions.slice(-threads), files);
@@ -172,9 +174,16 @@ export class NextFiles {
       if (name === undefined) break;
       if (reader.given !== undefined && !ahead(position, reader.given)) continue;
       reader.given = position;
-      directory.order.put(directory.path === '' ? name : `${directory.path}/${name}`);
+      this.#put(directory, directory.path === '' ? name : `${directory.path}/${name}`);
     }
     this.#parts.orders.wake();
+  }
+
+  #put({ order }: Directory, file: string): void {
+    const { aheadBytes, ends } = this.#parts;
+    const endBytes = ends.endBytesOf(file);
+    if (endBytes > 0) order.put({ file, offset: -endBytes, length: endBytes });
+    order.put({ file, offset: 0, length: Math.ceil(aheadBytes * BEGINNING_SHARE) });
   }
 }
 

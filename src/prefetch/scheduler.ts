@@ -12,7 +12,7 @@ import { Errno, type Failure, failed } from '../sys/errno.ts';
 import type { HeldFile, PrefetchHost } from './host.ts';
 import { type Account, Ledger, type Totals } from './ledger.ts';
 import { Limiter, type StoreLimit } from './limit.ts';
-import { ORDER_NAMES, type Order, type OrderName, type Orders, type ReadFile, type Wanted } from './order.ts';
+import { ORDER_NAMES, type Order, type OrderName, type Orders, placeOf, type ReadFile, type Wanted } from './order.ts';
 import type { Spent } from './spent.ts';
 import { Trust } from './trust.ts';
 import { AheadWindow } from './window.ts';
@@ -320,14 +320,15 @@ export class Scheduler implements Orders {
     const held = found as HeldFile;
     try {
       if (wanted.sizeMost !== undefined && held.size > wanted.sizeMost) return -Errno.EFBIG;
-      const end = Math.min(wanted.offset + wanted.length, held.size);
-      const missing = held.missingBytes(wanted.offset, end - wanted.offset);
+      const offset = placeOf(wanted.offset, held.size);
+      const end = Math.min(offset + wanted.length, held.size);
+      const missing = held.missingBytes(offset, end - offset);
       this.#spent.remove(held.fileKey); // somebody will read it
       if (missing > 0 && held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       let brought = 0;
-      for (let at = wanted.offset; at < end; at += PART_BYTES) {
-        if (this.#stopped || (at > wanted.offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
-        if (at > wanted.offset) await turn(); // who has a higher rank goes first
+      for (let at = offset; at < end; at += PART_BYTES) {
+        if (this.#stopped || (at > offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
+        if (at > offset) await turn(); // who has a higher rank goes first
         const came = await this.#part(item, held, at, Math.min(PART_BYTES, end - at));
         if (came < 0) return came;
         brought += came;

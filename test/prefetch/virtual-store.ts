@@ -5,6 +5,7 @@
 
 import { Readers } from '../../src/access/data-set-readers.ts';
 import { Streams } from '../../src/access/streams.ts';
+import type { BulkMode } from '../../src/prefetch/data-sets.ts';
 import type { HeldFile, PrefetchHost } from '../../src/prefetch/host.ts';
 import { Prefetch } from '../../src/prefetch/index.ts';
 import { directoryOf } from '../../src/prefetch/order.ts';
@@ -144,14 +145,19 @@ export class VirtualMount {
   readonly streams: Streams = new Streams(new Readers((thread) => ({ pid: thread, command: 'reader', job: 1 })));
   readonly #files = new Map<string, VirtualFile>();
 
-  constructor(store: VirtualStore, sizes: Readonly<Record<string, number>>, aheadBytes = 8 * MIB) {
+  constructor(
+    store: VirtualStore,
+    sizes: Readonly<Record<string, number>>,
+    aheadBytes = 8 * MIB,
+    bulk: BulkMode = 'off',
+  ) {
     this.store = store;
     for (const [path, size] of Object.entries(sizes)) this.#files.set(path, new VirtualFile(store, path, size));
     this.prefetch = new Prefetch({
       host: this.#host(),
       requestsMost: 36,
       bytesMost: 64 * MIB,
-      bulk: 'off',
+      bulk,
       aheadBytes,
       jobWidth: async () => 1,
       plans: { log: silentLog, mountpoint: '/mnt/ml' },
@@ -170,12 +176,13 @@ export class VirtualMount {
     const begunMs = this.store.nowMs;
     let firstMs = 0;
     await virtual.found();
+    this.prefetch.opened(virtual.file, false, undefined, this.store.nowMs);
     for (const [offset, size] of reads) {
       const { nowMs } = this.store;
       this.streams.reading(handle, process, offset, size, nowMs);
-      await virtual.bring(offset, size);
+      const missed = (await virtual.bring(offset, size)) > 0;
       if (firstMs === 0) firstMs = this.store.nowMs;
-      this.prefetch.read(virtual.file, offset, size, false, undefined, process, this.store.nowMs);
+      this.prefetch.read(virtual.file, offset, size, missed, undefined, process, this.store.nowMs);
     }
     return { seconds: (this.store.nowMs - begunMs) / 1000, firstSeconds: (firstMs - begunMs) / 1000 };
   }

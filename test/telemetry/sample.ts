@@ -62,7 +62,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       byOrder: { bulk: { bytes: 200, usedBytes: 100, wastedBytes: 0 } },
       orders: [{ name: 'bulk', about: 'train', bytes: 200, usedBytes: 100, wastedBytes: 0, believed: true }],
       sets: [{ path: 'train', files: 1000, listed: true, repeats: false }],
-      sequences: [],
+      sequences: [{ path: 'shards', step: 2, readers: 2 }],
     },
     stall: {
       share: 0.31,

@@ -14,6 +14,7 @@ import { broughtBy, onSlowStore, type Stage, statsOf, until } from './stage.ts';
 
 const MIB = 2 ** 20;
 const SHARD_BYTES = 3 * MIB;
+const CHUNK_BYTES = 64 * 1024;
 
 interface Shards {
   names: string[];
@@ -74,6 +75,57 @@ test('who reads shards by their names finds the next one there, also when the st
         assert.deepEqual(prefetch.sequences, [{ path: 'shards', step: 1, readers: 1 }]);
         assert.equal(prefetch.byOrder['next-file']!.usedBytes, prefetch.byOrder['next-file']!.bytes);
         assert.equal((await slow.counts()).bytesRead, names.length * SHARD_BYTES, 'no byte was asked for twice');
+      },
+    );
+  });
+});
+
+test('where files are begun at their end, that of the next one is there too', { skip: noMounts }, async () => {
+  await onSlowStore(async (stage) => {
+    const { slow, mount } = stage;
+    await withShards(
+      stage,
+      (number) => `part-${number}.parquet`,
+      6,
+      async ({ names, read }) => {
+        const begin = async (name: string): Promise<void> => {
+          await read(name, -8, 8);
+          await read(name, -60_000, 60_000);
+          await read(name, 0, MIB);
+        };
+        for (const name of names.slice(0, 3)) await begin(name);
+        const stats = await until(mount, (seen) => broughtBy(seen, 'next-file') > 0 && seen.prefetch.underWay === 0);
+        assert.ok(broughtBy(stats, 'end') > 0, 'of those that were opened');
+        await slow.hang({ path: 'shards/*', kinds: ['read'] });
+        await begin(names[3]!);
+        await slow.release();
+      },
+    );
+  });
+});
+
+test('a table of which much was read in an order that cannot be known is brought to its end', {
+  skip: noMounts,
+}, async () => {
+  await onSlowStore(async (stage) => {
+    const { slow, mount } = stage;
+    await withShards(
+      stage,
+      () => 'table.bin',
+      1,
+      async ({ names, read }) => {
+        const chunks = SHARD_BYTES / CHUNK_BYTES;
+        const order = Array.from({ length: chunks }, (_, at) => at);
+        order.sort((a, b) => Math.sin(a * 12_345.678) - Math.sin(b * 12_345.678)); // in no steps
+        const some = order.slice(0, 36);
+        const others = order.slice(36);
+        for (const at of some) await read(names[0]!, at * CHUNK_BYTES, 4096);
+        const { prefetch } = await until(mount, ({ cache }) => cache.bytes === SHARD_BYTES);
+        assert.ok(prefetch.byOrder.bulk!.bytes > 0);
+        await slow.hang({ path: 'shards/*', kinds: ['read'] });
+        for (const at of others) await read(names[0]!, at * CHUNK_BYTES, 4096);
+        await slow.release();
+        assert.equal((await slow.counts()).bytesRead, SHARD_BYTES, 'no byte was asked for twice');
       },
     );
   });
