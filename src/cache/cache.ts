@@ -119,7 +119,7 @@ export interface CacheSnapshot {
   usedBytes: number;
   objects: number;
   completeObjects: number;
-  /** The others are rows of the index, which nobody has asked for since the mount. */
+  /** The others are rows of the index, which nobody uses. */
   objectsInMemory: number;
   /** Reads answered from the tier, and reads that went to the source; and their bytes. */
   hits: number;
@@ -150,6 +150,8 @@ export interface Cache {
    * Undefined: the content is not cached and will not be (no room, tier unhealthy, a rule): read the source.
    */
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined;
+  /** Whether a rule says that nothing of a file is to be kept. What it kept before it had the rule it still has. */
+  refuses(file: string, reader: ContentReader): boolean;
   /** Whether the object exists and is complete, without touching it. */
   has(key: ContentKey): boolean;
   /** Bytes of the content that are present, without touching it. */

@@ -56,6 +56,15 @@ export class Chunks {
     return this.#trusted === 'all';
   }
 
+  get trustsNone(): boolean {
+    return this.#trusted === 'none';
+  }
+
+  /** What is present was found to be right before it was stored. */
+  trustAll(): void {
+    this.#trusted = 'all';
+  }
+
   /** Whether all of first..last, which are present, are trusted. */
   trusts(first: number, last: number): boolean {
     if (typeof this.#trusted === 'string') return this.#trusted === 'all';

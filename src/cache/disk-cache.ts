@@ -12,8 +12,9 @@ import type { Log } from '../telemetry/log.ts';
 import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
 import { chunkBytesOf } from './chunk-size.ts';
+import type { ObjectItem } from './eviction/object-item.ts';
 import { policies } from './eviction/policies.ts';
-import { type ObjectItem, Room } from './eviction/room.ts';
+import { Room } from './eviction/room.ts';
 import { Rules } from './eviction/rules.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
@@ -22,6 +23,7 @@ import type { Neighbours } from './neighbours.ts';
 import { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
 import { noIndex, type ObjectIndex } from './object-index.ts';
+import { ObjectTable } from './object-table.ts';
 import { OpenObjects } from './open-objects.ts';
 import { Promised } from './promised.ts';
 import { Scrubber } from './scrub.ts';
@@ -49,6 +51,8 @@ export interface DiskCacheParts {
   scrubQuietMs?: number | undefined;
   /** Called when the tier's directory had vanished and is there again, empty; before anything is put there. */
   onVanished?: () => void;
+  /** Objects in memory beside those in use; for tests. */
+  awakeMost?: number | undefined;
   /** Called when all is closed. */
   onShutdown: () => void;
 }
@@ -64,8 +68,7 @@ export class DiskCache implements Cache, ObjectHost {
   readonly #index: ObjectIndex;
   readonly #promised = new Promised();
   #neighbours: Neighbours | undefined;
-  /** By file: one version of each. */
-  readonly #objects = new Map<string, CacheObject>();
+  readonly #objects: ObjectTable;
   readonly #open = new OpenObjects();
   /**
    * Ids go up for ever, by the clock: an index that was lost and begun anew never gives an object the id, and with it the
@@ -76,14 +79,12 @@ export class DiskCache implements Cache, ObjectHost {
   #hitBytes = 0;
   #misses = 0;
   #missBytes = 0;
-  /** Objects whose every byte is there. */
-  #complete = 0;
   /** Bytes of objects that are dropped and held. */
   #heldBytes = 0;
   readonly #room: Room;
 
   constructor(parts: DiskCacheParts) {
-    const { tier, openIndex, buffers, chunkBytes, policy, rules, log, onShutdown } = parts;
+    const { tier, openIndex, buffers, chunkBytes, policy, rules, log, onShutdown, awakeMost } = parts;
     this.#onShutdown = onShutdown;
     this.tier = tier;
     this.buffers = buffers;
@@ -92,16 +93,30 @@ export class DiskCache implements Cache, ObjectHost {
     this.integrity = new Integrity(log);
     this.#room = new Room({
       tier,
-      policy: policies[policy ?? 'mix']({ capacityBytes: () => tier.sizeBytes }),
+      policy: policies[policy ?? 'mix'],
       rules: rules ?? new Rules({ pin: [], neverCache: [] }),
       wholeBytes: WHOLE_BYTES,
       chunkBytes,
       rowsLeft: () => this.#index.unloaded.rows,
       bring: (most) => this.#index.bring(most),
+      wake: (objectId) => this.#objects.wake(objectId),
       evict: (object) => this.#evict(object),
       spare: () => this.#neighbours?.spare(),
     });
-    this.#index = openIndex ? new IndexWriter({ openIndex, tier, log, resume: (row) => this.#resume(row) }) : noIndex;
+    const room = this.#room;
+    const open = this.#open;
+    const awaited = (object: CacheObject): boolean => this.#neighbours?.queued(object) === true;
+    this.#objects = new ObjectTable({ host: this, room, open, awaited, awakeMost, index: () => this.#index });
+    const objects = this.#objects;
+    const writer = {
+      tier,
+      log,
+      resume: (row: IndexRow) => objects.resume(row),
+      rests: (id: number) => room.atRest.of(id) >= 0,
+      written: () => objects.restMore(),
+      rowsLost: () => objects.forgetResting(),
+    };
+    this.#index = openIndex ? new IndexWriter({ openIndex, ...writer }) : noIndex;
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
     void this.loaded.then(() => {
       this.#room.bring();
@@ -112,7 +127,12 @@ export class DiskCache implements Cache, ObjectHost {
       this.#reset();
     };
     const { scrubBytesPerSecond = 0, scrubQuietMs: quietMs } = parts;
-    const scrub = { host: this, index: this.#index, reads: () => this.#hits + this.#misses };
+    const scrub = {
+      host: this,
+      index: this.#index,
+      objects: () => objects.size,
+      reads: () => this.#hits + this.#misses,
+    };
     this.#scrubber = new Scrubber({ ...scrub, bytesPerSecond: scrubBytesPerSecond, quietMs });
   }
 
@@ -130,50 +150,12 @@ export class DiskCache implements Cache, ObjectHost {
     return this.#index.loaded;
   }
 
-  /** Its bytes are counted already. */
-  #resume(row: IndexRow): void {
-    const before = this.#objects.get(row.file);
-    const object = before !== undefined && before.id > row.id ? undefined : CacheObject.resume(this, row);
-    if (object === undefined) {
-      this.#index.discard(row);
-      void this.tier.remove(row.id);
-      return;
-    }
-    if (before !== undefined) this.remove(before);
-    object.item = this.#room.resumed(object);
-    this.#objects.set(row.file, object);
-    this.#index.resumed(object);
-    this.#count(object);
-  }
-
   bring(row: IndexRow): CacheObject | undefined {
-    const object = this.#find(row.file);
-    return object?.id === row.id ? object : undefined;
+    return this.#objects.bring(row);
   }
 
   putBack(object: CacheObject): void {
-    const { references, uses, busy, dropped, chunks, item } = object;
-    if (chunks.count > 1) return; // what was found of them is worth its memory: to find it again takes longer
-    if (references + uses > 0 || busy || dropped || !item.unclaimed || !this.#index.putBack(object)) return;
-    this.#room.putBack(object);
-    this.#open.close(object);
-    this.#objects.delete(object.key.file);
-    this.#count(object, false);
-    object.bytes = 0; // they count with the row
-    object.dropped = true; // for who has met it in between and holds nothing of it
-  }
-
-  /** Keeps count of those that are complete; to be told of whatever may change that. */
-  #count(object: CacheObject, kept = !object.dropped): void {
-    const complete = kept && object.complete;
-    if (complete === object.countedComplete) return;
-    object.countedComplete = complete;
-    this.#complete += complete ? 1 : -1;
-  }
-
-  #find(file: string): CacheObject | undefined {
-    if (this.#index.unloaded.rows > 0 && !this.#objects.has(file)) this.#index.find(file);
-    return this.#objects.get(file);
+    this.#objects.putBack(object);
   }
 
   // --- Cache -----------------------------------------------------------------------------------------------------------
@@ -186,6 +168,7 @@ export class DiskCache implements Cache, ObjectHost {
       if (item === undefined) return undefined;
       object = this.begin(key, item, chunkBytesOf(key.size, this.#chunkBytes));
     } else this.#room.accessed(object, reader);
+    object.usedLately = true;
     object.references++;
     object.used();
     return object;
@@ -198,24 +181,28 @@ export class DiskCache implements Cache, ObjectHost {
     return object?.complete ? object : undefined;
   }
 
+  refuses(file: string, reader: ContentReader): boolean {
+    return this.#room.ruleOf(file, reader) === 'never';
+  }
+
   has(key: ContentKey): boolean {
-    const object = this.#objects.get(key.file);
+    const object = this.#objects.awakeOf(key.file);
     if (object !== undefined) return object.key.version === key.version && object.complete;
-    const row = this.#index.rowOf(key.file);
+    const row = this.#objects.rowOf(key.file);
     return row !== undefined && row.version === key.version && row.chunks === null;
   }
 
   presentBytes(key: ContentKey): number {
-    const object = this.#objects.get(key.file);
+    const object = this.#objects.awakeOf(key.file);
     const { version, bytes } =
       object === undefined
-        ? (this.#index.rowOf(key.file) ?? NOTHING)
+        ? (this.#objects.rowOf(key.file) ?? NOTHING)
         : { version: object.key.version, bytes: object.bytes };
     return version === key.version ? bytes : 0;
   }
 
   keeps(file: string): boolean {
-    return this.#objects.has(file) || this.#index.rowOf(file) !== undefined;
+    return this.#objects.awakeOf(file) !== undefined || this.#objects.rowOf(file) !== undefined;
   }
 
   freeBytes(): number {
@@ -227,7 +214,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   drop(file: string): void {
-    const object = this.#find(file);
+    const object = this.#objects.find(file);
     if (object !== undefined) this.remove(object);
   }
 
@@ -236,7 +223,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   async give(file: string): Promise<number> {
-    const object = this.#find(file);
+    const object = this.#objects.find(file);
     if (object === undefined || object.held || object.references > 0 || object.item.pinned) return 0;
     const { bytes } = object;
     this.remove(object);
@@ -254,14 +241,13 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   snapshot(): CacheSnapshot {
-    const rows = this.#index.unloaded;
     return {
       tiers: [this.tierSnapshot()],
       sizeBytes: this.tier.sizeBytes,
       usedBytes: this.tier.usedBytes,
-      objects: this.#objects.size + rows.rows,
-      completeObjects: this.#complete + rows.complete,
-      objectsInMemory: this.#objects.size,
+      objects: this.#objects.size,
+      completeObjects: this.#objects.complete,
+      objectsInMemory: this.#objects.awake,
       hits: this.#hits,
       hitBytes: this.#hitBytes,
       misses: this.#misses,
@@ -281,7 +267,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   tierSnapshot(): TierSnapshot {
     const { name: path, usedBytes, sizeBytes, health } = this.tier;
-    const objects = this.#objects.size + this.#index.unloaded.rows;
+    const { size: objects } = this.#objects;
     const hits = { hits: this.#hits, hitBytes: this.#hitBytes };
     return { path, bytes: usedBytes, sizeBytes, objects, ...hits, ...this.moved, health };
   }
@@ -289,6 +275,7 @@ export class DiskCache implements Cache, ObjectHost {
   async shutdown(): Promise<void> {
     this.tier.close();
     this.#scrubber.stop();
+    this.#objects.shutdown();
     await this.#index.shutdown();
     this.#open.closeAll();
     this.#onShutdown();
@@ -305,7 +292,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   /** The object of this content, not acquired; one of another version is dropped. */
   lookup(key: ContentKey): CacheObject | undefined {
-    const object = this.#find(key.file);
+    const object = this.#objects.find(key.file);
     if (object === undefined || (object.key.version === key.version && object.key.size === key.size)) return object;
     this.remove(object);
     return undefined;
@@ -313,7 +300,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   /** The object of a file, whatever its version; not acquired. */
   objectOf(file: string): CacheObject | undefined {
-    return this.#find(file);
+    return this.#objects.find(file);
   }
 
   /** As `Index.after`: keys, and what is complete, of objects and rows. */
@@ -327,8 +314,7 @@ export class DiskCache implements Cache, ObjectHost {
   begin(key: ContentKey, item: ObjectItem, chunkBytes: number): CacheObject {
     const object = new CacheObject(this, this.#nextId++, key, chunkBytes);
     object.item = item;
-    this.#objects.set(key.file, object);
-    this.#count(object); // an empty file is complete
+    this.#objects.add(object); // an empty file is complete
     return object;
   }
 
@@ -386,14 +372,14 @@ export class DiskCache implements Cache, ObjectHost {
   kept(object: CacheObject, bytes: number): void {
     this.#promised.kept(object, bytes);
     this.#room.kept(object, bytes);
-    this.#count(object);
+    this.#objects.count(object);
     if (object.complete) this.#neighbours?.completed(object);
   }
 
   lost(object: CacheObject, bytes: number): void {
     this.tier.free(bytes);
-    this.#room.lost(object, bytes);
-    this.#count(object);
+    this.#room.shrunk(object, bytes);
+    this.#objects.count(object);
   }
 
   reused(object: CacheObject): void {
@@ -416,8 +402,8 @@ export class DiskCache implements Cache, ObjectHost {
     if (object.uses === 0) this.#promised.end(object);
     if (object.dropped) {
       this.#free(object);
-    } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.get(object.key.file) === object) {
-      this.#objects.delete(object.key.file); // opened, never read; nothing could be kept of it; or all of it was damaged
+    } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.delete(object)) {
+      // Opened, never read; nothing could be kept of it; or all of it was damaged
       this.#room.removed(object);
       this.#open.close(object);
       if (object.hasFile) void this.tier.remove(object.id);
@@ -441,8 +427,8 @@ export class DiskCache implements Cache, ObjectHost {
     }
     this.#open.leave(object); // and is the only way to it from then on: not closed to make room for others
     object.dropped = true;
-    this.#count(object);
-    if (this.#objects.get(object.key.file) === object) this.#objects.delete(object.key.file);
+    this.#objects.count(object);
+    this.#objects.delete(object);
     this.#room.removed(object);
     this.#promised.end(object);
     this.#neighbours?.removed(object);
@@ -482,7 +468,8 @@ export class DiskCache implements Cache, ObjectHost {
 
   /** The tier's directory had vanished and is there again, empty. */
   #reset(): void {
-    for (const object of [...this.#objects.values()]) this.remove(object);
+    for (const object of this.#objects.awakeObjects()) this.remove(object);
+    this.#objects.forgetResting();
     this.#index.reopen();
   }
 }

@@ -59,6 +59,7 @@ export class IndexDatabase {
   readonly #delete: StatementSync;
   readonly #find: StatementSync;
   readonly #slice: StatementSync;
+  readonly #get: StatementSync;
   readonly #has: StatementSync;
   readonly #boot: string;
   readonly #log: LogCheckpoint;
@@ -95,6 +96,7 @@ export class IndexDatabase {
     this.#delete = db.prepare('DELETE FROM objects WHERE id = ?');
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE file = ? ORDER BY id DESC LIMIT 1`);
     this.#slice = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE id > ? ORDER BY id LIMIT ?`);
+    this.#get = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE id = ?`);
     this.#has = db.prepare('SELECT 1 FROM objects WHERE id = ?');
     const { rows, bytes } = db.prepare('SELECT count(*) AS rows, total(bytes) AS bytes FROM objects').get()!;
     this.totals = { rows: Number(rows), bytes: Number(bytes) };
@@ -129,6 +131,12 @@ export class IndexDatabase {
   find(file: string): IndexRow | undefined {
     const row = this.#find.get(file) as unknown as SealedRow | undefined;
     return row !== undefined && this.#counts(row) ? row : undefined;
+  }
+
+  /** A row that this run has written or seen to count, when it is still right. */
+  get(id: number): IndexRow | undefined {
+    const row = this.#get.get(id) as unknown as SealedRow | undefined;
+    return row !== undefined && sealOf(row) === row.seal ? row : undefined;
   }
 
   /** The rows after an id, in the order of their ids. */

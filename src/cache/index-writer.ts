@@ -8,6 +8,7 @@ import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type IndexDatabase, type IndexRow, isCorrupt } from './index-db.ts';
 import { IndexLoader, type LoaderHost } from './index-loader.ts';
+import { NumberQueue } from './number-queue.ts';
 import type { CacheObject } from './object.ts';
 import type { ObjectIndex } from './object-index.ts';
 import type { Tier } from './tier.ts';
@@ -25,6 +26,8 @@ const NEXT_BATCH_MS = 50;
 const REST_MS = 35_000;
 const SYNC_MS = 2000;
 const SYNCS_A_ROUND = 32;
+/** And that those that are but rows are noted as synced for so long at most: what is not counts as not synced. */
+const LAST_ROWS_MS = 2000;
 /** At the end the whole tier is synced, unless its disk takes longer than this; what was not, does not count as synced. */
 const LAST_SYNC_MS = 3000;
 
@@ -35,18 +38,29 @@ export interface IndexWriterParts {
   log: Log;
   /** Called with every row of an earlier run. */
   resume: (row: IndexRow) => void;
+  /** Whether an object rests. */
+  rests: (id: number) => boolean;
+  /** What was waiting to be written has been, or some of it. */
+  written: () => void;
+  /** Those that rest are lost with their rows: so many. */
+  rowsLost: () => number;
 }
 
 export class IndexWriter implements ObjectIndex {
   readonly #openIndex: (anew?: boolean) => IndexDatabase;
-  readonly #resume: (row: IndexRow) => void;
+  readonly #parts: IndexWriterParts;
   readonly #tier: Tier;
   readonly #log: Log;
   #db: IndexDatabase;
   readonly #dirty = new Set<CacheObject>();
   readonly #deleted = new Set<number>();
   readonly #unsynced = new Set<CacheObject>();
-  /** By id: every object with a row. */
+  /** Of those that rest, the ones that are to be synced, the one that rests longest first; and rows to be written that say so. */
+  readonly #unsyncedAtRest = new NumberQueue();
+  readonly #amended = new Map<number, IndexRow>();
+  /** It is being synced, and has not been awake since that began. */
+  #syncingAtRest = 0;
+  /** By id: every object with a row that is awake. */
   readonly #rows = new Map<number, CacheObject>();
   #loader: IndexLoader;
   readonly #loaded = Promise.withResolvers<void>();
@@ -58,9 +72,10 @@ export class IndexWriter implements ObjectIndex {
   /** All rows were looked at, and those that do not count any more are about to be deleted. */
   #settling = false;
 
-  constructor({ openIndex, tier, log, resume }: IndexWriterParts) {
+  constructor(parts: IndexWriterParts) {
+    const { openIndex, tier, log } = parts;
     this.#openIndex = openIndex;
-    this.#resume = resume;
+    this.#parts = parts;
     this.#tier = tier;
     this.#log = log;
     this.#db = openIndex();
@@ -71,8 +86,8 @@ export class IndexWriter implements ObjectIndex {
   /** Counts the bytes of all rows in the tier's space at once; they become objects by need. */
   #load(): IndexLoader {
     const host: LoaderHost = {
-      handled: (id) => this.#rows.has(id) || this.#deleted.has(id),
-      resume: (row) => this.#resume(row),
+      handled: (id) => this.#rows.has(id) || this.#deleted.has(id) || this.#parts.rests(id),
+      resume: (row) => this.#parts.resume(row),
       discard: (id) => this.#discard(id),
       lookedThrough: (damaged, surplus) => this.#lookedThrough(damaged, surplus),
       failed: (error) => this.#rebuild(error),
@@ -115,16 +130,35 @@ export class IndexWriter implements ObjectIndex {
     this.#loader.bring(most);
   }
 
-  /** An object is forgotten, and its row stays. False: the row does not say all there is to the object. */
-  putBack(object: CacheObject): boolean {
-    if (object.id > this.#loader.lastId || this.#dirty.has(object) || this.#unsynced.has(object)) return false;
-    if (!this.#rows.delete(object.id)) return false;
-    this.#loader.returned(object.row());
-    return true;
+  writes(object: CacheObject): boolean {
+    if (!this.#rows.has(object.id) || this.#dirty.has(object)) return true;
+    return object.item.unclaimed && (this.#unsynced.has(object) || object.id > this.#loader.lastId);
   }
 
-  get size(): number {
-    return this.#rows.size + this.unloaded.rows;
+  returned(object: CacheObject): void {
+    this.#rows.delete(object.id);
+    this.#loader.returned(object.row());
+  }
+
+  rested(object: CacheObject): void {
+    this.#rows.delete(object.id);
+    if (this.#unsynced.delete(object)) this.#unsyncedAtRest.push(object.id);
+  }
+
+  rowAtRest(id: number): IndexRow | undefined {
+    const amended = this.#amended.get(id);
+    if (amended !== undefined) return amended;
+    try {
+      return this.#db.get(id);
+    } catch (error) {
+      this.#rebuild(error);
+      return undefined;
+    }
+  }
+
+  lost(id: number): void {
+    this.#amended.delete(id);
+    this.#discard(id);
   }
 
   /** The objects and rows after an id, in the order of their ids, `most` of them; what changed just now may not be among them. */
@@ -199,6 +233,8 @@ export class IndexWriter implements ObjectIndex {
   /** An object that came from a row. */
   resumed(object: CacheObject): void {
     this.#rows.set(object.id, object);
+    if (this.#amended.delete(object.id)) this.#dirty.add(object);
+    if (this.#syncingAtRest === object.id) this.#syncingAtRest = 0;
     if (!object.synced) this.#unsynced.add(object);
   }
 
@@ -230,28 +266,23 @@ export class IndexWriter implements ObjectIndex {
     this.#flushTimer = setTimeout(() => {
       this.#flushTimer = undefined;
       const written = this.#flushBatch();
-      if (this.#dirty.size > 0 || this.#deleted.size > 0) this.#schedule(written ? NEXT_BATCH_MS : FLUSH_MS);
+      if (this.#waits) this.#schedule(written ? NEXT_BATCH_MS : FLUSH_MS);
     }, afterMs).unref();
+  }
+
+  /** Something is to be written. */
+  get #waits(): boolean {
+    return this.#dirty.size + this.#amended.size + this.#deleted.size > 0;
   }
 
   /** Writes one batch; what could not be written stays for the next. */
   #flushBatch(): boolean {
     if (this.#db.busy) return false;
-    const objects: CacheObject[] = [];
-    for (const object of this.#dirty) {
-      objects.push(object);
-      if (objects.length === BATCH_ROWS) break;
-    }
-    const deleted: number[] = [];
-    for (const id of this.#deleted) {
-      deleted.push(id);
-      if (deleted.length === BATCH_ROWS) break;
-    }
+    const objects = firstOf(this.#dirty, BATCH_ROWS);
+    const amended = firstOf(this.#amended.values(), BATCH_ROWS - objects.length);
+    const deleted = firstOf(this.#deleted, BATCH_ROWS);
     try {
-      this.#db.write(
-        objects.map((object) => object.row()),
-        deleted,
-      );
+      this.#db.write([...objects.map((object) => object.row()), ...amended], deleted);
     } catch (error) {
       if (isCorrupt(error) && this.#rebuild(error)) return false; // what is dirty now is more than this batch
       if (!this.#failing) {
@@ -262,8 +293,10 @@ export class IndexWriter implements ObjectIndex {
     }
     this.#failing = false;
     for (const object of objects) this.#dirty.delete(object);
+    for (const { id } of amended) this.#amended.delete(id);
     for (const id of deleted) this.#deleted.delete(id);
     this.#settle();
+    this.#parts.written();
     return true;
   }
 
@@ -282,7 +315,33 @@ export class IndexWriter implements ObjectIndex {
         if (!object.dropped) this.put(object);
       }
     }
+    for (; left > 0 && this.#unsyncedAtRest.size > 0 && !this.#closed; left--) {
+      await this.#syncAtRest(this.#unsyncedAtRest.shift()!);
+    }
     this.#syncing = false;
+  }
+
+  async #syncAtRest(id: number): Promise<void> {
+    const row = this.#unsyncedRow(id);
+    if (row === undefined) return;
+    this.#syncingAtRest = id;
+    if (!(await this.#syncRow(row)) || this.#syncingAtRest !== id || !this.#parts.rests(id)) return;
+    this.#amended.set(id, { ...row, synced: 1 });
+    this.#schedule();
+  }
+
+  /** The row of one that rests and is not synced. */
+  #unsyncedRow(id: number): IndexRow | undefined {
+    const row = this.#parts.rests(id) ? this.rowAtRest(id) : undefined;
+    return row?.synced === 0 ? row : undefined;
+  }
+
+  async #syncRow({ id, size }: IndexRow): Promise<boolean> {
+    const fd = this.#tier.open(id, size);
+    if (fd < 0) return false;
+    const result = await sys.fdatasync.later(fd);
+    sys.close.now(fd);
+    return result === 0;
   }
 
   async #sync(object: CacheObject): Promise<boolean> {
@@ -300,6 +359,7 @@ export class IndexWriter implements ObjectIndex {
   reopen(): void {
     this.#closeQuietly();
     this.#giveUpUnloaded();
+    this.#amended.clear();
     this.#dirty.clear();
     this.#deleted.clear();
     this.#unsynced.clear();
@@ -310,9 +370,11 @@ export class IndexWriter implements ObjectIndex {
 
   /** The index is damaged: a new one is written of what is in memory. What was but rows is lost. */
   #rebuild(error: unknown): boolean {
-    const lost = this.unloaded.rows;
+    const unloaded = this.unloaded.rows;
     this.#closeQuietly();
     this.#giveUpUnloaded();
+    this.#amended.clear();
+    const lost = unloaded + this.#parts.rowsLost();
     this.#deleted.clear();
     const fields = { tier: this.#tier.directory, reason: (error as Error).message, lost };
     this.#log.warn(fields, 'the cache index is damaged and is begun anew');
@@ -343,19 +405,34 @@ export class IndexWriter implements ObjectIndex {
     clearTimeout(this.#flushTimer);
     clearInterval(this.#syncTimer);
     const beganMs = performance.now();
-    if (this.#unsynced.size > 0 && (await this.#syncAll())) {
+    let synced = false;
+    if (this.#unsynced.size + this.#unsyncedAtRest.size > 0 && (await this.#syncAll())) {
       for (const object of this.#unsynced) {
         if (object.writtenAtMs >= beganMs) continue; // a fetch that was under way: it may have been written too late
         object.synced = true;
         this.#dirty.add(object);
       }
+      synced = true;
     }
     try {
       await this.#db.endCheckpoints();
-      while ((this.#dirty.size > 0 || this.#deleted.size > 0) && this.#flushBatch());
+      while (this.#waits && this.#flushBatch());
+      if (synced) this.#noteSynced();
       this.#db.close();
     } catch (error) {
       this.#log.warn({ tier: this.#tier.directory, error: String(error) }, 'the cache index was not closed');
+    }
+  }
+
+  /** Of those that rest; the whole tier was synced, and nothing was written to them since. */
+  #noteSynced(): void {
+    const untilMs = performance.now() + LAST_ROWS_MS;
+    while (this.#unsyncedAtRest.size > 0 && performance.now() < untilMs) {
+      while (this.#unsyncedAtRest.size > 0 && this.#amended.size < BATCH_ROWS) {
+        const row = this.#unsyncedRow(this.#unsyncedAtRest.shift()!);
+        if (row !== undefined) this.#amended.set(row.id, { ...row, synced: 1 });
+      }
+      if (!this.#flushBatch()) return;
     }
   }
 
@@ -373,4 +450,13 @@ export class IndexWriter implements ObjectIndex {
     });
     return (await Promise.race([synced, timeout])) === 0;
   }
+}
+
+function firstOf<T>(all: Iterable<T>, most: number): T[] {
+  const first: T[] = [];
+  for (const one of all) {
+    if (first.length >= most) break;
+    first.push(one);
+  }
+  return first;
 }

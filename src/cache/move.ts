@@ -7,7 +7,7 @@
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { ContentSource } from './cache.ts';
 import type { DiskCache } from './disk-cache.ts';
-import type { ObjectItem } from './eviction/room.ts';
+import type { ObjectItem } from './eviction/object-item.ts';
 import type { Pace } from './mover.ts';
 import type { CacheObject } from './object.ts';
 

@@ -8,6 +8,8 @@ export interface Neighbours {
   spare(): CacheObject | undefined;
   /** One that was parked is in use again. */
   reused(object: CacheObject): void;
+  /** It is to be moved, or let go of. */
+  queued(object: CacheObject): boolean;
   /** Its last byte has come. */
   completed(object: CacheObject): void;
   /** It is out of this tier. */

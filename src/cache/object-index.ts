@@ -9,7 +9,6 @@ export interface ObjectIndex {
   readonly loaded: Promise<void>;
   /** The lowest id that no row has. */
   readonly firstFreeId: number;
-  readonly size: number;
   /** The objects and rows after an id, in the order of their ids, `most` of them; what changed just now may not be among them. */
   after(id: number, most: number): { found: (CacheObject | IndexRow)[]; last: number | undefined };
   knows(id: number): boolean;
@@ -19,9 +18,16 @@ export interface ObjectIndex {
   rowOf(file: string): IndexRow | undefined;
   /** Resumes some objects of earlier runs, in the order of their ids. */
   bring(most: number): void;
-  /** An object is forgotten, and its row stays. False: the row does not say all there is to the object. */
-  putBack(object: CacheObject): boolean;
-  /** An object that came from a row, and a row that no object is made of. */
+  /** Its row does not say (yet) all there is to an object. */
+  writes(object: CacheObject): boolean;
+  /** An object is forgotten, and its row stays: as one that nobody has asked for, or as one that the policy knows of. */
+  returned(object: CacheObject): void;
+  rested(object: CacheObject): void;
+  /** The row of an object that rests; undefined: it is gone, or damaged. */
+  rowAtRest(id: number): IndexRow | undefined;
+  /** Such an object is no more. */
+  lost(id: number): void;
+  /** An object that came from a row, now or once more, and a row that no object is made of. */
   resumed(object: CacheObject): void;
   discard(row: IndexRow): void;
   put(object: CacheObject): void;
@@ -41,13 +47,16 @@ export const noIndex: ObjectIndex = {
   unloaded: { rows: 0, complete: 0 },
   loaded: Promise.resolve(),
   firstFreeId: 1,
-  size: 0,
   after: () => ({ found: [], last: undefined }),
   knows: () => false,
   find: () => {},
   rowOf: () => undefined,
   bring: () => {},
-  putBack: () => false,
+  writes: () => true,
+  returned: () => {},
+  rested: () => {},
+  rowAtRest: () => undefined,
+  lost: () => {},
   resumed: () => {},
   discard: () => {},
   put: () => {},

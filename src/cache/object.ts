@@ -21,7 +21,7 @@ import { assemble } from './assemble.ts';
 import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
 import { Chunks } from './chunks.ts';
-import type { ObjectItem } from './eviction/room.ts';
+import type { ObjectItem } from './eviction/object-item.ts';
 import type { Fetch } from './fetch.ts';
 import { Filling } from './filling.ts';
 import type { IndexRow } from './index-db.ts';
@@ -53,6 +53,8 @@ export class CacheObject implements CachedContent {
   hasFile: boolean;
   /** When it was last written to (monotonic ms), for the pass that syncs. */
   writtenAtMs = 0;
+  /** Since it was looked at whether it may rest. */
+  usedLately = false;
   /** It is among those that the cache counts as complete. */
   countedComplete = false;
   /** When it was last used as the index has it; seconds since 1970. */

@@ -46,6 +46,8 @@ export interface CacheOptions extends TierOptions {
   /** Names the store the content is of. */
   storeId: string;
   log: Log;
+  /** Objects in memory, beside those in use; for tests. */
+  awakeMost?: number;
   /** Names this boot of the machine; the kernel's own unless said. */
   bootId?: string;
 }
@@ -142,6 +144,7 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
     log,
     scrubBytesPerSecond: options.scrubBytesPerSecond,
     scrubQuietMs: options.scrubQuietMs,
+    awakeMost: options.awakeMost,
     onVanished: () => {
       const before = lock; // its file has gone with the directory: whoever comes first has the new one
       lock = lockFor(directory, named);

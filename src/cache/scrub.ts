@@ -45,6 +45,8 @@ export interface ScrubHost extends ObjectHost {
 export interface ScrubParts {
   host: ScrubHost;
   index: ObjectIndex;
+  /** Objects, awake or not. */
+  objects: () => number;
   /** Reads that the mount was asked so far. */
   reads: () => number;
   /** 0: off. May change. */
@@ -57,6 +59,7 @@ export class Scrubber {
   bytesPerSecond: number;
   readonly #host: ScrubHost;
   readonly #index: ObjectIndex;
+  readonly #objects: () => number;
   readonly #reads: () => number;
   readonly #quietMs: number;
   readonly #disk: DiskActivity;
@@ -87,9 +90,10 @@ export class Scrubber {
   #damagedChunks = 0;
   #passes = 0;
 
-  constructor({ host, index, reads, bytesPerSecond, quietMs }: ScrubParts) {
+  constructor({ host, index, objects, reads, bytesPerSecond, quietMs }: ScrubParts) {
     this.#host = host;
     this.#index = index;
+    this.#objects = objects;
     this.#reads = reads;
     this.bytesPerSecond = bytesPerSecond;
     this.#quietMs = quietMs ?? QUIET_MS;
@@ -98,7 +102,7 @@ export class Scrubber {
   }
 
   snapshot(): ScrubSnapshot {
-    const objects = this.#index.size;
+    const objects = this.#objects();
     return {
       state: this.bytesPerSecond === 0 ? 'off' : this.#state,
       bytesPerSecond: this.bytesPerSecond,

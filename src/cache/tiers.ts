@@ -18,7 +18,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
 import type { DiskCache } from './disk-cache.ts';
-import type { ObjectItem } from './eviction/room.ts';
+import type { ObjectItem } from './eviction/object-item.ts';
 import type { Rules } from './eviction/rules.ts';
 import { copyObject } from './move.ts';
 import { type Move, Mover, type Pace } from './mover.ts';
@@ -116,6 +116,7 @@ export class TieredCache implements Cache {
         leaving: (object) => this.#leaving(tier, object),
         spare: () => tier.spare(),
         reused: (object) => this.#read(tier, object),
+        queued: (object) => this.#mover.queued(object),
         completed: (object) => this.#completed(tier, object),
         removed: (object) => this.#removed(tier, object),
       };
@@ -165,6 +166,10 @@ export class TieredCache implements Cache {
       return content;
     }
     return this.#last.cache.acquire(key, reader);
+  }
+
+  refuses(file: string, reader: ContentReader): boolean {
+    return this.#last.cache.refuses(file, reader);
   }
 
   has(key: ContentKey): boolean {

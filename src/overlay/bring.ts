@@ -16,8 +16,7 @@ export interface Bringing {
   /** Bytes, to the end of the file at most. */
   offset: number;
   length: number;
-  /** For whom; undefined: nobody in particular. */
-  reader: ContentReader | undefined;
+  reader: ContentReader;
   /** Pieces of the file under way at once. */
   piecesAtOnce: number;
   /** Undefined: what is asked for is asked at once. */

@@ -82,8 +82,13 @@ export class OverlayPrefetchHost implements PrefetchHost {
   }
 
   #heldFile(held: Held): Outcome<HeldFile> {
-    const { mode } = held.inode.attributes;
-    if (isRegular(mode)) return new HeldInode(this.#core, this.#cache, held);
+    const { inode } = held;
+    const { mode } = inode.attributes;
+    if (isRegular(mode)) {
+      if (!this.#cache.refuses(inode.fileKey, inode)) return new HeldInode(this.#core, this.#cache, held);
+      held.release();
+      return -Errno.EPERM;
+    }
     held.release();
     return isDirectory(mode) ? -Errno.EISDIR : isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL;
   }

@@ -54,6 +54,11 @@ export class RecordIndex {
     this.#used[number]!--;
   }
 
+  /** All that are in it, in no order. */
+  records(): number[] {
+    return this.#shards.flatMap((shard) => [...shard].filter((entry) => entry !== 0).map((entry) => entry - 1));
+  }
+
   #grow(number: number): void {
     const before = this.#shards[number]!;
     const shard = new Uint32Array(before.length * 2);

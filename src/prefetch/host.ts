@@ -35,7 +35,7 @@ export interface StoreUse {
 export interface PrefetchHost {
   /** Monotonic milliseconds. */
   nowMs(): number;
-  /** Finds a regular file (EISDIR, EINVAL, ELOOP: it is none), without following symbolic links. */
+  /** Finds a regular file (EISDIR, EINVAL, ELOOP: it is none), without following symbolic links. EPERM: it is never cached. */
   hold(file: string | ReadFile): Promise<Outcome<HeldFile>>;
   /** `path`: a directory below the mount's root, '' for the root. */
   list(path: string): Promise<Outcome<Names>>;

@@ -15,6 +15,11 @@ export interface ReadFile {
   path(): string;
 }
 
+/** Of a path as `ReadFile.path` gives it: where it is. */
+export function directoryOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
 /** What is to be brought: a range of a file. */
 export interface Wanted {
   /** By its path as `ReadFile.path` gives it, or as it is open already. */
@@ -28,7 +33,7 @@ export interface Wanted {
 }
 
 /** By rank: what stands earlier goes first. Demand goes before all of them. */
-export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'bulk', 'unseen'] as const;
+export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'next-file', 'bulk', 'unseen'] as const;
 export type OrderName = (typeof ORDER_NAMES)[number];
 
 export interface Order {

@@ -352,12 +352,13 @@ export class Scheduler implements Orders {
     const more = Math.max(0, missing - GUESS_BYTES);
     this.#takes(more);
     let came = 0;
+    let counted = 0;
     let tookMs = 0;
     try {
       await this.#makeRoom(missing);
       this.#asks(item);
       const begunMs = this.#host.nowMs();
-      this.ledger.bringing(account, held.fileKey, offset + length, missing, begunMs);
+      counted = this.ledger.bringing(account, held.fileKey, offset + length, missing, begunMs);
       came = (await held.fill(offset, length, () => {
         tookMs = this.#host.nowMs() - begunMs;
         this.#hasAnswer(item);
@@ -367,7 +368,7 @@ export class Scheduler implements Orders {
       this.#takes(-more);
     }
     if (came > 0 && missing <= WHOLE_BYTES && tookMs > 0) this.#window.answered(tookMs);
-    const lost = missing - Math.max(0, came);
+    const lost = counted - Math.max(0, came);
     if (lost > 0) this.ledger.withdraw(account, held.fileKey, offset + length, lost);
     return came;
   }

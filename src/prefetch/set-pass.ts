@@ -22,8 +22,8 @@ import type { Spent, SpentOwner } from './spent.ts';
 /** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
 const LEAD_BYTES = 64 * 1024 * 1024;
 const LEAD_TIMES = 32;
-/** And in files: what was brought and not read takes memory, some 1 KB each. */
-const LEAD_FILES = 65_536;
+/** And in files: what is kept of one that was brought and not read takes some 110 bytes of memory, 28 MiB for so many. */
+const LEAD_FILES = 262_144;
 /**
  * Ahead in an order that is known, of the cache: enough never to be waited for, and no more, since what goes for it is read
  * later in the same pass and must be brought again.
@@ -193,7 +193,7 @@ export class SetPass implements Order, SpentOwner {
     this.#pass = pass;
     this.#cursor = 0;
     this.#repeatCursor = 0;
-    this.#repetition.begin(this.#catalogue.size);
+    this.#repetition.begin();
     this.#opens = 0;
     this.#rereads = 0;
     this.#readBytes = 0;

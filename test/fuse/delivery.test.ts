@@ -107,6 +107,20 @@ describe('lookups and handles', () => {
     assert.equal(bench.dispatcher.counters.malformed, 1);
   });
 
+  test('very many that are forgotten at once are in turns', async () => {
+    const { fs, bench, lookup } = fixture();
+    const node = lookup('file');
+    const count = 10_000;
+    for (let i = 1; i < count; i++) lookup('file');
+    const one = pack('forget_one', { nodeid: node, nlookup: 1 });
+    const batch = [pack('batch_forget_in', { count }), ...new Array<Buffer>(count).fill(one)];
+    bench.give(frame('BATCH_FORGET', batch, { unique: 0 }));
+    const left = fs.lookupsHeld;
+    assert.ok(left > 0 && left < count, `${left} left after the first turn`);
+    for (let turns = 0; turns < 5 && fs.lookupsHeld > 0; turns++) await new Promise(setImmediate);
+    assert.equal(fs.lookupsHeld, 0);
+  });
+
   // S2.8
   test('a name that does not exist may be answered as an entry without a node', () => {
     const { fs, bench } = fixture();

@@ -9,14 +9,18 @@
  */
 import { Heap } from './heap.ts';
 import { History } from './history.ts';
-import { type EvictionPolicy, type Item, savedPerByte } from './policy.ts';
+import { type EvictionPolicy, type Item, type PolicyParts, savedPerByte } from './policy.ts';
 
 export class CostAware implements EvictionPolicy {
   readonly name = 'cost-aware';
-  readonly #heap = new Heap();
+  readonly #heap: Heap;
   readonly #history = new History();
   #inflation = 0;
   #tick = 0;
+
+  constructor({ atRest }: PolicyParts) {
+    this.#heap = new Heap(atRest);
+  }
 
   accessed(item: Item): void {
     this.#tick++;
@@ -42,6 +46,14 @@ export class CostAware implements EvictionPolicy {
   removed(item: Item): void {
     this.#heap.remove(item);
     this.#history.remember(item);
+  }
+
+  rests(item: Item, record: number): void {
+    this.#heap.replace(item, record);
+  }
+
+  wakes(item: Item): void {
+    this.#heap.replace(item, item);
   }
 
   victim(candidate: Item | undefined): Item | undefined {

@@ -8,7 +8,8 @@
  *   proven     items of it were read again at all: a scan that comes by once never is
  *   idle       nobody reads it: for longer than its pauses so far, and a sixteenth of a pass
  */
-import type { Item } from './policy.ts';
+import type { ItemsAtRest } from './items-at-rest.ts';
+import type { Entry, Item } from './policy.ts';
 import { Pool } from './pool.ts';
 
 /** Siblings of one kind that make their parent a data set. */
@@ -35,7 +36,7 @@ const STALE_PASSES = 3;
 export const SETS_LOOKED_AT = 64;
 
 export class DataSet {
-  readonly pool = new Pool('atSet');
+  readonly pool: Pool;
   /** Its place among the sets that have residents; -1: it has none. */
   atActive = -1;
   /** The set it has become part of. */
@@ -53,6 +54,10 @@ export class DataSet {
   passMs = 0;
   /** The longest it was quiet and came back. */
   pauseMs = 0;
+
+  constructor(atRest: ItemsAtRest | undefined) {
+    this.pool = new Pool('atSet', atRest);
+  }
 
   get proven(): boolean {
     return this.again > 0 && this.again >= this.seen * PROVEN_SHARE;
@@ -140,9 +145,15 @@ export class DataSets {
   /** Those with residents. */
   readonly active: DataSet[] = [];
   /** What an earlier daemon kept, until it is read again. */
-  readonly #unclaimed = new DataSet();
+  readonly #unclaimed: DataSet;
   readonly #root = new Directory(undefined);
   readonly #directories = new Map<string, Directory>([['', this.#root]]);
+  readonly #atRest: ItemsAtRest | undefined;
+
+  constructor(atRest?: ItemsAtRest) {
+    this.#atRest = atRest;
+    this.#unclaimed = new DataSet(atRest);
+  }
 
   /** The set of an item. */
   of(item: Item, nowMs: number): DataSet {
@@ -202,8 +213,8 @@ export class DataSets {
     return found;
   }
 
-  #enter(item: Item, set: DataSet): void {
-    set.pool.add(item);
+  #enter(entry: Entry, set: DataSet): void {
+    set.pool.add(entry);
     if (set.atActive >= 0) return;
     set.atActive = this.active.length;
     this.active.push(set);
@@ -238,7 +249,7 @@ export class DataSets {
       directory.set = whole;
       return whole;
     }
-    directory.set = new DataSet();
+    directory.set = new DataSet(this.#atRest);
     directory.kind = kind;
     this.#share(directory, kind);
     return this.#setOf(directory, kind);
@@ -269,10 +280,14 @@ export class DataSets {
   #merge(whole: DataSet, part: DataSet): void {
     if (whole === part) return;
     whole.absorb(part);
-    for (const item of [...part.pool.items]) {
-      part.pool.remove(item);
-      item.set = whole;
-      this.#enter(item, whole);
+    for (const entry of [...part.pool.entries]) {
+      if (typeof entry === 'number')
+        part.pool.remove(this.#atRest!.item(entry)); // its set is found by `into`
+      else {
+        part.pool.remove(entry);
+        entry.set = whole;
+      }
+      this.#enter(entry, whole);
     }
     if (part.atActive >= 0) this.#sleep(part);
   }

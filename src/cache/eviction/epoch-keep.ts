@@ -14,13 +14,14 @@ const STALE_SAMPLE = 8;
 
 export class EpochKeep implements EvictionPolicy {
   readonly name: string = 'epoch-keep';
-  protected readonly sets = new DataSets();
+  protected readonly sets: DataSets;
   protected readonly random: () => number;
   readonly #history = new History();
   /** Reads so far. */
   protected tick = 0;
 
-  constructor({ random = Math.random }: PolicyParts) {
+  constructor({ random = Math.random, atRest }: PolicyParts) {
+    this.sets = new DataSets(atRest);
     this.random = random;
   }
 
@@ -67,6 +68,14 @@ export class EpochKeep implements EvictionPolicy {
   removed(item: Item): void {
     this.sets.remove(item);
     this.#history.remember(item);
+  }
+
+  rests(item: Item, record: number): void {
+    item.set?.pool.replace(item, record);
+  }
+
+  wakes(item: Item): void {
+    item.set?.pool.replace(item, item);
   }
 
   victim(candidate: Item | undefined, nowMs: number): Item | undefined {

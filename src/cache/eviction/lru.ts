@@ -1,15 +1,22 @@
 /** Least recently used goes first (Belady 1966 compares it; Mattson et al., "Evaluation techniques for storage hierarchies", 1970). */
-import { List } from './list.ts';
-import type { EvictionPolicy, Item } from './policy.ts';
+import { Heap } from './heap.ts';
+import type { EvictionPolicy, Item, PolicyParts } from './policy.ts';
 
 export class Lru implements EvictionPolicy {
   readonly name = 'lru';
-  readonly #list = new List();
+  /** By when they were read. */
+  readonly #heap: Heap;
+  #latest = 0;
+  #earliest = 0;
+
+  constructor({ atRest }: PolicyParts) {
+    this.#heap = new Heap(atRest);
+  }
 
   accessed(item: Item): void {
     if (!item.resident) return;
-    this.#list.remove(item);
-    this.#list.unshift(item);
+    item.rank = ++this.#latest;
+    this.#heap.moved(item);
   }
 
   admits(item: Item): boolean {
@@ -17,22 +24,30 @@ export class Lru implements EvictionPolicy {
   }
 
   inserted(item: Item): void {
-    this.#list.unshift(item);
+    item.rank = ++this.#latest;
+    this.#heap.add(item);
   }
 
   resumed(item: Item): void {
-    this.#list.push(item); // read before all that is known to have been read
+    item.rank = --this.#earliest; // read before all that is known to have been read
+    this.#heap.add(item);
   }
 
-  grown(_item: Item, bytes: number): void {
-    this.#list.bytes += bytes;
-  }
+  grown(): void {}
 
   removed(item: Item): void {
-    this.#list.remove(item);
+    this.#heap.remove(item);
+  }
+
+  rests(item: Item, record: number): void {
+    this.#heap.replace(item, record);
+  }
+
+  wakes(item: Item): void {
+    this.#heap.replace(item, item);
   }
 
   victim(candidate: Item | undefined): Item | undefined {
-    return this.#list.lastFree(candidate);
+    return this.#heap.leastFree(candidate);
   }
 }

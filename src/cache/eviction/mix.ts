@@ -26,10 +26,11 @@ const EVEN_ITEMS = 2;
 
 export class Mix extends EpochKeep implements EvictionPolicy {
   override readonly name: string = 'mix';
-  readonly #all = new Pool('at');
+  readonly #all: Pool;
 
   constructor(parts: PolicyParts) {
     super(parts);
+    this.#all = new Pool('at', parts.atRest);
   }
 
   protected override readAgain(item: Item): void {
@@ -49,6 +50,16 @@ export class Mix extends EpochKeep implements EvictionPolicy {
   override removed(item: Item): void {
     super.removed(item);
     this.#all.remove(item);
+  }
+
+  override rests(item: Item, record: number): void {
+    super.rests(item, record);
+    this.#all.replace(item, record);
+  }
+
+  override wakes(item: Item): void {
+    super.wakes(item);
+    this.#all.replace(item, item);
   }
 
   override victim(candidate: Item | undefined, nowMs: number): Item | undefined {

@@ -9,6 +9,6 @@ import type { EvictionPolicy, PolicyParts } from './policy.ts';
 export const policies: Readonly<Record<CachePolicyName, (parts: PolicyParts) => EvictionPolicy>> = {
   mix: (parts) => new Mix(parts),
   'epoch-keep': (parts) => new EpochKeep(parts),
-  lru: () => new Lru(),
-  'cost-aware': () => new CostAware(),
+  lru: (parts) => new Lru(parts),
+  'cost-aware': (parts) => new CostAware(parts),
 };

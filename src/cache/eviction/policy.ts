@@ -8,9 +8,12 @@
  *   admits     there is no room: may others go for this one?
  *   victim     which one goes
  *
+ *   rests      nobody uses it: a record stands for it (items-at-rest.ts);  wakes: it is an item again
+ *
  * Every item is removed as a whole. A policy never removes anything by itself.
  */
 import type { DataSet } from './data-sets.ts';
+import type { ItemsAtRest } from './items-at-rest.ts';
 import type { List } from './list.ts';
 
 /** One version of one file. What a policy notes of it lies in its fields, the same for all policies: one shape, no maps. */
@@ -30,15 +33,16 @@ export class Item {
   ahead = false;
   /** Asked before it is made a victim: removing it would free nothing now. */
   owner: { readonly held: boolean } | undefined;
+  /** It is a copy of what this record holds; -1: it is the item itself. */
+  record = -1;
 
   // --- the policy's ---
   previous: Item | undefined = undefined;
   next: Item | undefined = undefined;
   list: List | undefined = undefined;
-  /** Its places in a pool of all, in the pool of its data set, and in a heap; -1: not in it. */
+  /** Its places in a pool or a heap of all, and in the pool of its data set; -1: not in it. */
   at = -1;
   atSet = -1;
-  atHeap = -1;
   /** By what a heap is ordered. */
   rank = 0;
   /** How often it was read (what exactly that means is the policy's), and when last: in accesses, and in milliseconds. */
@@ -62,6 +66,9 @@ export class Item {
   }
 }
 
+/** An item, or the record of one at rest. */
+export type Entry = Item | number;
+
 /** Times are monotonic milliseconds. */
 export interface EvictionPolicy {
   readonly name: string;
@@ -73,7 +80,11 @@ export interface EvictionPolicy {
   resumed?(item: Item, nowMs: number): void;
   /** `bytes` more of a resident item are kept; fewer, when negative. Called after `item.bytes` has changed. */
   grown(item: Item, bytes: number): void;
+  /** `item` may be a copy of what is at rest; so may be what `victim` gives. */
   removed(item: Item): void;
+  /** A record takes the place of a resident item, or an item that of its record. Without these, none rests. */
+  rests?(item: Item, record: number): void;
+  wakes?(item: Item): void;
   /**
    * What goes next so that `candidate` finds room; never the candidate, and never what is held. Undefined: nothing may.
    * Without a candidate the cache has to become smaller: what is worth least.
@@ -87,6 +98,8 @@ export interface PolicyParts {
   capacityBytes: () => number;
   /** From 0 to below 1. For a simulation to come out the same each time. */
   random?: () => number;
+  /** Where those at rest are; none ever rests unless said. */
+  atRest?: ItemsAtRest;
 }
 
 /** How many that are held a policy passes over before it gives up. */

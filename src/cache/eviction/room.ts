@@ -8,8 +8,10 @@ import type { ContentKey, ContentReader } from '../cache.ts';
 import { chunkBytesOf } from '../chunk-size.ts';
 import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
-import { type EvictionPolicy, Item } from './policy.ts';
-import type { Rules } from './rules.ts';
+import { ItemsAtRest } from './items-at-rest.ts';
+import { ObjectItem } from './object-item.ts';
+import type { EvictionPolicy, Item, PolicyParts } from './policy.ts';
+import type { Rule, Rules } from './rules.ts';
 import { extensionOf } from './workload.ts';
 
 /** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
@@ -21,7 +23,7 @@ export interface Refusals {
 
 export interface RoomParts {
   tier: Tier;
-  policy: EvictionPolicy;
+  policy: (parts: PolicyParts) => EvictionPolicy;
   rules: Rules;
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
@@ -29,6 +31,8 @@ export interface RoomParts {
   /** Objects of earlier runs that are only rows, and how some of them become candidates. */
   rowsLeft: () => number;
   bring: (most: number) => void;
+  /** The object of one at rest; undefined: there is nothing left of it, and its room is free. */
+  wake: (objectId: number) => CacheObject | undefined;
   /** Takes an object out of the tier; resolves when its space is free. False: the cache still has it, or it is in use again. */
   evict: (object: CacheObject) => Promise<boolean>;
   /** An object that a faster tier has as well, if there is one: it goes before anything else does. */
@@ -38,16 +42,11 @@ export interface RoomParts {
 /** Of what earlier daemons kept and nobody has asked for so many at least are known to the policy: it chooses among samples. */
 const UNCLAIMED_LEAST = 64;
 
-/** A content that is not kept (yet), as the policy sees it. */
-export class ObjectItem extends Item {
-  object: CacheObject | undefined;
-  pinned = false;
-  /** An earlier daemon kept it, and nobody has asked for it since. */
-  unclaimed = false;
-}
-
 export class Room {
   readonly #parts: RoomParts;
+  readonly #policy: EvictionPolicy;
+  /** Of objects that are but rows, and that somebody has asked for since the start. */
+  readonly atRest = new ItemsAtRest();
   readonly refused: Refusals = { noRoom: 0, disk: 0, neverCache: 0 };
   evictions = 0;
   evictedBytes = 0;
@@ -60,16 +59,22 @@ export class Room {
 
   constructor(parts: RoomParts) {
     this.#parts = parts;
+    const { atRest } = this;
+    this.#policy = parts.policy({ capacityBytes: () => parts.tier.sizeBytes, atRest });
   }
 
   get policyName(): string {
-    return this.#parts.policy.name;
+    return this.#policy.name;
+  }
+
+  ruleOf(file: string, reader: ContentReader): Rule {
+    return this.#parts.rules.of(file, () => reader.path());
   }
 
   /** For content that the cache has nothing of: what to keep it as; undefined: it is not taken. */
   admit(key: ContentKey, reader: ContentReader | undefined): ObjectItem | undefined {
-    const { policy, rules, wholeBytes, chunkBytes } = this.#parts;
-    const rule = reader === undefined ? 'none' : rules.of(key.file, () => reader.path());
+    const { wholeBytes, chunkBytes } = this.#parts;
+    const rule = reader === undefined ? 'none' : this.ruleOf(key.file, reader);
     if (rule === 'never') {
       this.refused.neverCache++;
       return undefined;
@@ -79,7 +84,7 @@ export class Room {
     item.pinned = rule === 'pin';
     item.ahead = reader?.ahead === true;
     const nowMs = performance.now();
-    if (!item.pinned && !item.ahead) policy.accessed(item, nowMs);
+    if (!item.pinned && !item.ahead) this.#policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytesOf(key.size, chunkBytes);
     if (this.#roomFor(wanted, item)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
@@ -100,14 +105,13 @@ export class Room {
    * in DEMOTE (Wong and Wilkes, "My cache or yours?", USENIX ATC 2002).
    */
   candidate({ id, size, directory, extension }: ObjectItem, opened: boolean): ObjectItem | undefined {
-    const { policy } = this.#parts;
     const item = new ObjectItem(id, size, directory);
     item.extension = extension;
     const nowMs = performance.now();
-    if (opened) policy.accessed(item, nowMs);
+    if (opened) this.#policy.accessed(item, nowMs);
     if (this.#roomFor(size, item)) return item;
     if (!this.#fits(size)) return undefined;
-    if (!opened) policy.accessed(item, nowMs);
+    if (!opened) this.#policy.accessed(item, nowMs);
     return this.#admits(item, nowMs) ? item : undefined;
   }
 
@@ -127,8 +131,36 @@ export class Room {
     if (!item.unclaimed) return false;
     this.#claim(item);
     item.resident = false;
-    this.#parts.policy.removed(item);
+    this.#policy.removed(item);
     return true;
+  }
+
+  /** The object is but a row until it is asked for; false: what is known of it is more than a record holds. */
+  rest({ id, key, item, chunks }: CacheObject): boolean {
+    if (this.#policy.rests === undefined || !item.resident || item.pinned || item.unclaimed) return false;
+    this.#policy.rests(item, this.atRest.take(item, id, key.file, chunks.trustsAll));
+    return true;
+  }
+
+  /** The object is one again. */
+  woken(object: CacheObject): ObjectItem {
+    const record = this.atRest.of(object.id);
+    const item = this.atRest.item(record);
+    item.record = -1;
+    item.object = object;
+    item.owner = object;
+    this.#policy.wakes!(item);
+    if (this.atRest.trusted(record)) object.chunks.trustAll();
+    this.atRest.remove(record);
+    return item;
+  }
+
+  /** Nothing is left of what was at rest: so many bytes. */
+  lost(record: number): number {
+    const item = this.atRest.item(record);
+    this.#policy.removed(item);
+    this.atRest.remove(record);
+    return item.bytes;
   }
 
   #claim(item: ObjectItem): void {
@@ -143,25 +175,24 @@ export class Room {
 
   #admits(item: ObjectItem, nowMs: number): boolean {
     this.bring();
-    return this.#parts.policy.admits(item, nowMs);
+    return this.#policy.admits(item, nowMs);
   }
 
   #victim(candidate: ObjectItem | undefined): ObjectItem | undefined {
     this.bring();
-    return this.#parts.policy.victim(candidate, performance.now()) as ObjectItem | undefined;
+    return this.#policy.victim(candidate, performance.now()) as ObjectItem | undefined;
   }
 
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
-    const { policy, rules } = this.#parts;
     if (reader?.ahead) return;
     if (item.pinned) item.ahead = false; // of others the policy is told
     this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
-      if (rules.of(key.file, () => reader.path()) === 'pin') this.#pin(item);
+      if (this.ruleOf(key.file, reader) === 'pin') this.#pin(item);
     }
-    if (!item.pinned) policy.accessed(item, performance.now());
+    if (!item.pinned) this.#policy.accessed(item, performance.now());
   }
 
   /** Bytes of an object have been kept. */
@@ -170,15 +201,15 @@ export class Room {
     item.bytes += bytes;
     if (!item.resident) this.#enter(item, object);
     else if (item.pinned) this.pinnedBytes += bytes;
-    else this.#parts.policy.grown(item, bytes);
+    else this.#policy.grown(item, bytes);
   }
 
   /** Bytes of an object do not count any more. */
-  lost({ item }: CacheObject, bytes: number): void {
+  shrunk({ item }: CacheObject, bytes: number): void {
     item.bytes -= bytes;
     if (!item.resident) return;
     if (item.pinned) this.pinnedBytes -= bytes;
-    else this.#parts.policy.grown(item, -bytes);
+    else this.#policy.grown(item, -bytes);
   }
 
   /** An object is out of the cache. */
@@ -187,7 +218,7 @@ export class Room {
     item.resident = false;
     this.#claim(item);
     if (item.pinned) this.pinnedBytes -= item.bytes;
-    else this.#parts.policy.removed(item);
+    else this.#policy.removed(item);
   }
 
   /** Reserves bytes of the tier for an object, whose file is fetched already; removes others for it. False: there is no room. */
@@ -251,8 +282,10 @@ export class Room {
     return turn;
   }
 
-  async #evict({ object, bytes }: ObjectItem): Promise<void> {
-    if (!(await this.#parts.evict(object!))) return;
+  async #evict({ object, record, bytes }: ObjectItem): Promise<void> {
+    const { wake, evict } = this.#parts;
+    const awake = object ?? wake(this.atRest.objectId(record));
+    if (awake === undefined || !(await evict(awake))) return;
     this.evictions++;
     this.evictedBytes += bytes;
   }
@@ -262,14 +295,14 @@ export class Room {
     item.owner = object;
     item.resident = true;
     if (item.pinned) this.pinnedBytes += item.bytes;
-    else if (item.unclaimed && this.#parts.policy.resumed !== undefined) {
-      this.#parts.policy.resumed(item, performance.now());
-    } else this.#parts.policy.inserted(item, performance.now());
+    else if (item.unclaimed && this.#policy.resumed !== undefined) {
+      this.#policy.resumed(item, performance.now());
+    } else this.#policy.inserted(item, performance.now());
   }
 
   #pin(item: ObjectItem): void {
     if (item.resident) {
-      this.#parts.policy.removed(item);
+      this.#policy.removed(item);
       this.pinnedBytes += item.bytes;
     }
     item.pinned = true;

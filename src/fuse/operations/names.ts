@@ -18,6 +18,8 @@ import {
 } from '../structs.ts';
 
 const PERMISSIONS = 0o7777;
+/** Of one request in one turn of the loop, some 2 ms: the kernel may name 65,535. */
+const FORGOTTEN_AT_ONCE = 4096;
 
 /** Replies that carry an entry count as a lookup of it. */
 const entryReply = {
@@ -64,14 +66,26 @@ export const batchForget = operation<0>({
     const first = BODY + BatchForgetIn.size;
     const room = Math.floor((request.end - first) / ForgetOne.size);
     const count = Math.min(BatchForgetIn.get.count(view, BODY), room);
+    const forgets = new Float64Array(count * 2);
     for (let i = 0, at = first; i < count; i++, at += ForgetOne.size) {
-      const node = request.offset(at + ForgetOne.at.nodeid);
-      const lookups = request.offset(at + ForgetOne.at.nlookup);
-      if (node > 0 && lookups >= 0) fileSystem.forget(node, lookups);
+      forgets[i * 2] = request.offset(at + ForgetOne.at.nodeid);
+      forgets[i * 2 + 1] = request.offset(at + ForgetOne.at.nlookup);
     }
+    forgetSome(fileSystem, forgets, 0);
     return 0;
   },
 });
+
+/** Nodeids and how many lookups of each, in turns. To forget late does no harm: it is only known for longer. */
+function forgetSome(fileSystem: FileSystem, forgets: Float64Array, from: number): void {
+  const to = Math.min(forgets.length, from + 2 * FORGOTTEN_AT_ONCE);
+  for (let at = from; at < to; at += 2) {
+    const node = forgets[at]!;
+    const lookups = forgets[at + 1]!;
+    if (node > 0 && lookups >= 0) fileSystem.forget(node, lookups);
+  }
+  if (to < forgets.length) setImmediate(() => forgetSome(fileSystem, forgets, to));
+}
 
 export const mknod = operation<Entry>({
   ...entryReply,

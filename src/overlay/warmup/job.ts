@@ -38,7 +38,7 @@ export interface WarmupProgress {
     evicted: number;
     /** Open, and so not dropped. */
     inUse: number;
-    /** Neither files nor directories; symbolic links are not followed. */
+    /** Neither files nor directories (symbolic links are not followed), or never to be cached. */
     skipped: number;
     failed: number;
   };
@@ -244,17 +244,13 @@ export class Job {
       this.#walk.enter(held.retain());
       return 0;
     }
-    if (!isRegular(mode)) {
-      if (byPath) return isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL;
-      this.#walk.found--;
-      this.progress.files.skipped++;
-      return 0;
-    }
+    if (!isRegular(mode)) return this.#skip(byPath, isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL);
     const { core, cache } = this.#parts;
     const { action, files, bytes } = this.progress;
     const key = inode.contentKey();
     const present = key.size === 0 ? 0 : cache.presentBytes(key);
     const whole = key.size === 0 || cache.has(key);
+    if (action === 'fetch' && !whole && cache.refuses(key.file, inode)) return this.#skip(byPath, -Errno.EPERM);
     if (!again.met) {
       again.met = true;
       bytes.found += key.size;
@@ -275,6 +271,14 @@ export class Job {
     return 0;
   }
 
+  /** What there is nothing to do about; who has named it is told why. */
+  #skip(byPath: boolean, why: Failure): Failure | 0 {
+    if (byPath) return why;
+    this.#walk.found--;
+    this.progress.files.skipped++;
+    return 0;
+  }
+
   #bring({ inode }: Held, missing: number): Promise<Outcome<number>> {
     const { cached, fetched } = this.progress.bytes;
     // More than the cache holds: to go on would be to push out what was just brought.
@@ -285,7 +289,7 @@ export class Job {
       bring(core, cache, inode, {
         offset: 0,
         length: size,
-        reader: undefined,
+        reader: inode,
         piecesAtOnce: this.#piecesAtOnce,
         turns: this.#turns,
         stopped: () => this.#stopped,
