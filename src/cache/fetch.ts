@@ -31,6 +31,8 @@ export class Fetch {
   readonly buffer: ChunkBuffer;
   /** Bytes that came (fewer than `length` when the file has become shorter), or why none did. */
   readonly arrived: Promise<Outcome<number>>;
+  /** Bytes that are in the buffer by now. */
+  arrivedBytes = 0;
   /** Room for it in the tier is taken already; who stores it, or cannot, takes that over. */
   hasRoom = false;
   /** Bytes of it that the tier has when all is done; 0: they could not be kept. Fails as `arrived`; never rejects. */
