@@ -18,6 +18,7 @@
  *     --quick            less data; bounds are for the standard sizes
  *     --rounds N         interleaved rounds (works, mount: 3, slow: 1; overhead: 10 for each pair of daemons)
  *     --only TEXT        works, mount, cache, prefetch, overhead: those whose name contains TEXT
+ *     --options LIST     cache, prefetch: more -o options of every mount, to compare with a run without them
  *     --dir DIR          where data are made (and removed): default the temporary directory
  *     --python PATH      one with torch and Pillow
  *     --cold             mount: drop the machine's caches before each measurement (root)
@@ -48,12 +49,14 @@ import { slowSuite } from './slow/suite.ts';
 import { soakSuite } from './soak/suite.ts';
 import { type Scope, scoped } from './support/scope.ts';
 import { parseSize } from './support/sizes.ts';
+import type { StagedOptions } from './support/staged.ts';
 
 const OPTIONS = {
   json: { type: 'string' },
   quick: { type: 'boolean', default: false },
   rounds: { type: 'string' },
   only: { type: 'string' },
+  options: { type: 'string' },
   dir: { type: 'string' },
   python: { type: 'string', default: '/usr/bin/python3' },
   cold: { type: 'boolean', default: false },
@@ -110,18 +113,8 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     const bandwidth = parseSize(values.bandwidth ?? '200MB');
     return findSuite(scope, { quick, rounds: Number(values.rounds ?? 3), directory, latencyMs, bandwidth });
   },
-  cache: (scope) => {
-    const latencyMs = Number(values.latency ?? 5);
-    const bandwidth = parseSize(values.bandwidth ?? '200MB');
-    const rounds = Number(values.rounds ?? 3);
-    return cacheSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
-  },
-  prefetch: (scope) => {
-    const latencyMs = Number(values.latency ?? 5);
-    const bandwidth = parseSize(values.bandwidth ?? '200MB');
-    const rounds = Number(values.rounds ?? 3);
-    return prefetchSuite(scope, { python, quick, rounds, only: values.only, directory, latencyMs, bandwidth });
-  },
+  cache: (scope) => cacheSuite(scope, staged()),
+  prefetch: (scope) => prefetchSuite(scope, staged()),
   million: (scope) => {
     return millionSuite(scope, { python, directory, files: Number(values.files), source: values.source });
   },
@@ -131,6 +124,17 @@ const suites: Readonly<Record<string, (scope: Scope) => Promise<object>>> = {
     return slowSuite(scope, { python, quick, rounds: Number(values.rounds ?? 1), directory, latencyMs, bandwidth });
   },
 };
+
+function staged(): StagedOptions {
+  return {
+    ...{ python, quick, directory },
+    rounds: Number(values.rounds ?? 3),
+    only: values.only,
+    mountOptions: values.options === undefined ? [] : [values.options],
+    latencyMs: Number(values.latency ?? 5),
+    bandwidth: parseSize(values.bandwidth ?? '200MB'),
+  };
+}
 
 const [name] = positionals;
 const general = (scope: Scope): Promise<object> => runGeneral(scope, name, values);

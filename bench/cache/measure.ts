@@ -1,4 +1,5 @@
 /** What a measure is given, and what it says. */
+import type { StagedMeasure } from '../support/staged.ts';
 import type { DataSet } from '../works/index.ts';
 import type { Stage } from './stage.ts';
 
@@ -16,9 +17,5 @@ export interface Figure {
 /** Data made before the first round: a set of bench/general/data.ts, or a second set of small files. */
 export type Needs = DataSet | 'other';
 
-export interface Measure {
-  name: string;
-  needs: readonly Needs[];
-  /** With mounts of its own, which it unmounts; figures of every round have the same names. */
-  run(stage: Stage, round: number): Promise<Figure[]>;
-}
+/** With mounts of its own, which it unmounts; figures of every round have the same names. */
+export type Measure = StagedMeasure<Stage, Needs>;

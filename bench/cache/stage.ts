@@ -43,6 +43,8 @@ export interface StageParts {
   bandwidth: number;
   /** The epochs are read by the reader of ours: it starts sooner than PyTorch. */
   ownReader: boolean;
+  /** Of every mount, besides those of the measure. */
+  mountOptions: readonly string[];
 }
 
 export class Stage {
@@ -53,25 +55,28 @@ export class Stage {
   /** Bytes a second of the link. */
   readonly bandwidth: number;
   readonly #ownReader: boolean;
+  readonly #mountOptions: readonly string[];
   readonly #work: string;
   #data: Data | undefined;
   /** Of the second set of small files. */
   otherBytes = 0;
 
-  constructor({ scope, python, work, sizes, store, bandwidth, ownReader }: StageParts) {
+  constructor({ scope, python, work, sizes, store, bandwidth, ownReader, mountOptions }: StageParts) {
     this.scope = scope;
     this.python = python;
     this.sizes = sizes;
     this.store = store;
     this.bandwidth = bandwidth;
     this.#ownReader = ownReader;
+    this.#mountOptions = mountOptions;
     this.#work = work;
   }
 
   /** The same data behind another link. */
   over(store: SlowStore, bandwidth: number): Stage {
     const { scope, python, sizes } = this;
-    const stage = new Stage({ scope, python, work: this.#work, sizes, store, bandwidth, ownReader: this.#ownReader });
+    const kept = { work: this.#work, ownReader: this.#ownReader, mountOptions: this.#mountOptions };
+    const stage = new Stage({ scope, python, sizes, store, bandwidth, ...kept });
     stage.#data = this.#data;
     stage.otherBytes = this.otherBytes;
     return stage;
@@ -146,7 +151,8 @@ export class Stage {
       const number = mounts++;
       const [mountpoint, cache] = [this.scratch(`mount-${number}`), this.scratch(`cache-${number}`)];
       for (const path of [mountpoint, cache]) mkdirSync(path);
-      const words = ['--cache', `${cache}:${Math.floor(cacheBytes)}`, ...options.flatMap((option) => ['-o', option])];
+      const wishes = [...options, ...this.#mountOptions].flatMap((option) => ['-o', option]);
+      const words = ['--cache', `${cache}:${Math.floor(cacheBytes)}`, ...wishes];
       try {
         return { mounted: await mountOverlay(this.scope, this.store.mountpoint, mountpoint, words), cache };
       } catch (error) {

@@ -4,12 +4,13 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type SlowStore, startSlowStore } from '../slow-store/client.ts';
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import type { SlowStore } from '../slow-store/client.ts';
+import { behindSlowStore } from '../support/behind-slow-store.ts';
+import type { Bound } from '../support/bounds.ts';
 import { watchInterference } from '../support/interference.ts';
-import { fileSystemOf, machine } from '../support/machine.ts';
 import { mountOverlay } from '../support/overlay-mount.ts';
 import { must } from '../support/processes.ts';
+import { boundsTable, concluded } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { count, median, percent, seconds, spread, table } from '../support/table.ts';
 
@@ -57,10 +58,10 @@ export async function findSuite(scope: Scope, options: FindSuiteOptions): Promis
   ];
   const work = scope.directory(options.directory, 'ml-overlay-bench-');
   const place = (name: string): string => join(work, name);
-  for (const name of ['originals', 'slow', 'mount']) mkdirSync(place(name));
-  for (const tree of trees) makeTree(place('originals'), tree);
-  const store = await startSlowStore({ source: place('originals'), mountpoint: place('slow'), latencyMs, bandwidth });
-  scope.defer('the slow store', () => store.stop());
+  const mount = place('mount');
+  mkdirSync(mount);
+  const { source, slow, store } = await behindSlowStore(scope, work, { latencyMs, bandwidth });
+  for (const tree of trees) makeTree(source, tree);
   console.log(
     `${trees.map(({ name, directories, filesEach }) => `${name}: ${count(directories * filesEach)} files`).join('; ')}`,
   );
@@ -75,7 +76,7 @@ export async function findSuite(scope: Scope, options: FindSuiteOptions): Promis
           tree: tree.name,
           walk,
           round,
-          ...(await find(join(place(root), tree.name), asks ? store : undefined)),
+          ...(await find(join(root, tree.name), asks ? store : undefined)),
         };
         taken.push(one);
         if (asks)
@@ -84,45 +85,32 @@ export async function findSuite(scope: Scope, options: FindSuiteOptions): Promis
           );
       };
       const args = (...more: string[]): string[] => ['--cache', `${place('cache')}:1G`, ...more];
-      if (round === 1) await take('slow store', 'slow', true);
+      if (round === 1) await take('slow store', slow, true);
       rmSync(place('cache'), { recursive: true, force: true });
-      const leased = await mountOverlay(scope, place('slow'), place('mount'), args('-o', 'ro', '--attr-ttl', '600'));
-      await take('overlay, first', 'mount', true);
-      await find(join(place('originals'), tree.name), undefined);
+      const leased = await mountOverlay(scope, slow, mount, args('-o', 'ro', '--attr-ttl', '600'));
+      await take('overlay, first', mount, true);
+      await find(join(source, tree.name), undefined);
       for (let n = 0; n < REPEATS; n++) {
-        await take('native', 'originals', false);
-        await take('overlay, second', 'mount', false);
+        await take('native', source, false);
+        await take('overlay, second', mount, false);
       }
       await leased.unmount();
-      const first = await mountOverlay(scope, place('slow'), place('mount'), args('-o', 'ro,immutable'));
-      await take('immutable, first', 'mount', true);
+      const first = await mountOverlay(scope, slow, mount, args('-o', 'ro,immutable'));
+      await take('immutable, first', mount, true);
       await first.unmount();
-      const again = await mountOverlay(scope, place('slow'), place('mount'), args('-o', 'ro,immutable'));
+      const again = await mountOverlay(scope, slow, mount, args('-o', 'ro,immutable'));
       console.log(`  the mount command before it: ${seconds(again.mountSeconds)}`);
       mountSeconds.push(again.mountSeconds);
-      await take('immutable, after a remount', 'mount', true);
+      await take('immutable, after a remount', mount, true);
       await again.unmount();
     }
   }
-  const disturbed = interference();
   const rows = trees.flatMap((tree) => WALKS.map((walk) => row(taken, tree, walk)));
   console.log(`\n${table(['', 'took', 'spread', 'files/s', 'of native', 'of the slow store', 'requests'], rows)}`);
   const bounds = boundsOf(taken, trees[0]!);
-  console.log(`\n${table(['', 'measured', 'required', ''], bounds.map(boundRow))}`);
-  for (const warning of disturbed) console.log(`Note: ${warning}.`);
-  if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
-  return {
-    suite: 'find',
-    machine: machine('python3'),
-    disturbed,
-    fileSystem: fileSystemOf(work),
-    trees,
-    latencyMs,
-    bandwidth,
-    taken,
-    mountSeconds,
-    bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
-  };
+  console.log(`\n${boundsTable(bounds)}`);
+  const ending = { suite: 'find', python: 'python3', directory: work, bounds, interference };
+  return concluded(ending, { trees, latencyMs, bandwidth, taken, mountSeconds });
 }
 
 function makeTree(root: string, { name, directories, filesEach }: Tree): void {

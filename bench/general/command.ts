@@ -2,10 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { choosePeers } from '../peers/index.ts';
-import { boundRow, holds } from '../support/bounds.ts';
+import { anyMissed, boundsTable } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { parseSize } from '../support/sizes.ts';
-import { table } from '../support/table.ts';
 import { type Work, works } from '../works/index.ts';
 import { boundsOf } from './bounds.ts';
 import { markerOf, report, writeReport } from './report.ts';
@@ -67,8 +66,8 @@ export async function runGeneral(scope: Scope, name: string | undefined, values:
   if (failed.length > 0) process.exitCode = 1;
   if (values.bounds) {
     const bounds = boundsOf(result);
-    console.log(table(['', 'measured', 'required', ''], bounds.map(boundRow)));
-    if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
+    console.log(boundsTable(bounds));
+    if (anyMissed(bounds)) process.exitCode = 1;
   }
   return result;
 }

@@ -11,11 +11,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { callDaemon } from '../../src/control/client.ts';
 import { findRecord, runtimeDirectory } from '../../src/control/registry.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import type { Bound } from '../support/bounds.ts';
 import { scripts } from '../support/loader.ts';
-import { fileSystemOf, machine } from '../support/machine.ts';
 import { mountOverlay, type OverlayMount } from '../support/overlay-mount.ts';
 import { must } from '../support/processes.ts';
+import { boundsTable, concluded } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { count, table } from '../support/table.ts';
 import { watchOver } from '../support/watchdog.ts';
@@ -104,17 +104,9 @@ export async function millionSuite(scope: Scope, options: MillionOptions): Promi
     { what: 'mount, with what was read in the index', value: warmSeconds, atMost: 2, unit: 's' },
     { what: 'mount, with every file in the index', value: fullSeconds, atMost: 2, unit: 's' },
   ];
-  console.log(`\n${table(['', 'measured', 'required', ''], bounds.map(boundRow))}`);
-  if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
-  return {
-    suite: 'million',
-    machine: machine(options.python),
-    fileSystem: fileSystemOf(source),
-    files,
-    arguments: overlayArguments('CACHE'),
-    looks: run.looks,
-    bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
-  };
+  console.log(`\n${boundsTable(bounds)}`);
+  const ending = { suite: 'million', python: options.python, directory: source, bounds };
+  return concluded(ending, { files, arguments: overlayArguments('CACHE'), looks: run.looks });
 }
 
 /** "part-0007/sample-0007123.jpg", of a hundred bytes. */

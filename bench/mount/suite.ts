@@ -7,12 +7,13 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, ftruncateSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import type { Bound } from '../support/bounds.ts';
 import { makeFiles } from '../support/images.ts';
 import { watchInterference } from '../support/interference.ts';
-import { fileSystemOf, machine } from '../support/machine.ts';
+import { fileSystemOf } from '../support/machine.ts';
 import { mountOverlay } from '../support/overlay-mount.ts';
 import { must } from '../support/processes.ts';
+import { boundsTable, concluded } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { formatBytes } from '../support/sizes.ts';
 import { count, median, percent, spread, table } from '../support/table.ts';
@@ -73,22 +74,10 @@ export async function mountSuite(scope: Scope, options: SuiteOptions): Promise<o
     )}`,
   );
   const bounds = boundsOf(figures, daemon);
-  console.log(`\n${table(['', 'measured', 'required', ''], bounds.map(boundRow))}`);
-  const disturbed = interference();
-  for (const warning of disturbed) console.log(`Note: ${warning}.`);
-  if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
-  return {
-    suite: 'mount',
-    machine: machine(options.python),
-    disturbed,
-    fileSystem: fileSystemOf(work),
-    sizes,
-    rounds: options.rounds,
-    overlayArguments,
-    figures,
-    daemon,
-    bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
-  };
+  console.log(`\n${boundsTable(bounds)}`);
+  const { python, rounds } = options;
+  const ending = { suite: 'mount', python, directory: work, bounds, interference };
+  return concluded(ending, { sizes, rounds, overlayArguments, figures, daemon });
 }
 
 function makeData(source: string, sizes: Sizes): string[] {

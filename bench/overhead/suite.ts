@@ -2,10 +2,10 @@
  * `npm run bench -- overhead`: what looking on costs. Telemetry (telemetry.ts), and recording a trace (recording.ts), each on
  * mounts that are read with and without it in turn (support/paired.ts).
  */
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import type { Bound } from '../support/bounds.ts';
 import { watchInterference } from '../support/interference.ts';
-import { fileSystemOf, machine } from '../support/machine.ts';
 import { type Estimate, type Round, shown } from '../support/paired.ts';
+import { boundsTable, concluded } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { count, median, table } from '../support/table.ts';
 import { Readers } from './readers.ts';
@@ -58,23 +58,12 @@ export async function overheadSuite(scope: Scope, options: OverheadOptions): Pro
     tellRecording(recording);
   }
 
-  console.log(`\n${table(['', 'measured', 'required', ''], bounds.map(boundRow))}`);
+  console.log(`\n${boundsTable(bounds)}`);
   for (const fault of wrong) console.log(`Wrong: ${fault}.`);
-  const disturbed = interference();
-  for (const warning of disturbed) console.log(`Note: ${warning}.`);
-  if (wrong.length > 0 || bounds.some((one) => holds(one) === false)) process.exitCode = 1;
-  return {
-    suite: 'overhead',
-    machine: machine(options.python),
-    fileSystem: fileSystemOf(directory),
-    disturbed,
-    sides,
-    rounds,
-    telemetry: costs.map((cost) => ({ ...cost, estimate: more(cost) })),
-    recording,
-    wrong,
-    bounds: bounds.map((one) => ({ ...one, holds: holds(one) })),
-  };
+  if (wrong.length > 0) process.exitCode = 1;
+  const telemetry = costs.map((cost) => ({ ...cost, estimate: more(cost) }));
+  const ending = { suite: 'overhead', python: options.python, directory, bounds, interference };
+  return concluded(ending, { sides, rounds, telemetry, recording, wrong });
 }
 
 function bound(what: string, { percent, low, high }: Estimate): Bound {

@@ -115,6 +115,8 @@ const rows: Measure = {
       { what: 'mapped rows / bare source', value: bare.said.seconds! / on.said.seconds!, atLeast: 1.5 },
       { what: 'mapped rows: store bytes / bare source', value: on.sentBytes / bare.sentBytes, atMost: 0.25 },
       { what: 'mapped rows: store bytes / read', value: on.sentBytes / on.said.bytes! },
+      { what: 'mapped rows: rows/s', value: on.said.rows! / on.said.seconds!, unit: '/s' },
+      { what: 'mapped rows: bare source, rows/s', value: bare.said.rows! / bare.said.seconds!, unit: '/s' },
       { what: 'mapped rows / prefetch=off', value: off.said.seconds! / on.said.seconds! },
     ];
   },

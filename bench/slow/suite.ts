@@ -4,13 +4,14 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { startSlowStore } from '../slow-store/client.ts';
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import { behindSlowStore } from '../support/behind-slow-store.ts';
+import type { Bound } from '../support/bounds.ts';
 import { type Measured, measureEpochs } from '../support/epochs.ts';
 import { makeImages } from '../support/images.ts';
 import { watchInterference } from '../support/interference.ts';
-import { fileSystemOf, machine } from '../support/machine.ts';
+import { fileSystemOf } from '../support/machine.ts';
 import { mountOverlay } from '../support/overlay-mount.ts';
+import { boundsTable, concluded } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { formatBytes } from '../support/sizes.ts';
 import { count, median, percent, seconds, spread, table } from '../support/table.ts';
@@ -37,18 +38,12 @@ interface Taken {
 export async function slowSuite(scope: Scope, options: SlowSuiteOptions): Promise<object> {
   const files = options.quick ? 300 : 2_000;
   const work = scope.directory(options.directory, 'ml-overlay-bench-');
-  const [originals, slow, mount, cache] = ['originals', 'slow', 'mount', 'cache'].map((name) => join(work, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
-  for (const path of [originals, slow, mount]) mkdirSync(path);
+  const [mount, cache] = [join(work, 'mount'), join(work, 'cache')];
+  mkdirSync(mount);
+  const { latencyMs, bandwidth } = options;
+  const { source: originals, slow, store } = await behindSlowStore(scope, work, { latencyMs, bandwidth });
   console.log(`making ${count(files)} images in ${originals} (${fileSystemOf(work)})`);
   const bytes = await makeImages(options.python, originals, files, () => {});
-  const { latencyMs, bandwidth } = options;
-  const store = await startSlowStore({ source: originals, mountpoint: slow, latencyMs, bandwidth });
-  scope.defer('the slow store', () => store.stop());
   console.log(`${formatBytes(bytes)} behind ${latencyMs} ms a request and ${formatBytes(bandwidth)}/s`);
 
   const interference = watchInterference();
@@ -82,24 +77,11 @@ export async function slowSuite(scope: Scope, options: SlowSuiteOptions): Promis
   );
   console.log(`\n${table(['', 'epoch', 'spread', 'files/s', 'first batch', 'requests', 'store bytes'], rows)}`);
   const bounds = boundsOf(taken, bytes);
-  console.log(`\n${table(['', 'measured', 'required', ''], bounds.map(boundRow))}`);
+  console.log(`\n${boundsTable(bounds)}`);
   const link = Math.max(bytes / bandwidth, 0);
   console.log(`\nThe link alone needs ${seconds(link)} for an epoch's bytes: ${count(files / link)} files/s.`);
-  const disturbed = interference();
-  for (const warning of disturbed) console.log(`Note: ${warning}.`);
-  if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
-  return {
-    suite: 'slow',
-    machine: machine(options.python),
-    disturbed,
-    fileSystem: fileSystemOf(work),
-    files,
-    bytes,
-    latencyMs,
-    bandwidth,
-    taken,
-    bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
-  };
+  const ending = { suite: 'slow', python: options.python, directory: work, bounds, interference };
+  return concluded(ending, { files, bytes, latencyMs, bandwidth, taken });
 }
 
 function epochs(taken: Taken[], decode: boolean, source: Source, at: number): Measured['epochs'] {

@@ -5,12 +5,12 @@
 import { existsSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Bound, boundRow, holds } from '../support/bounds.ts';
+import type { Bound } from '../support/bounds.ts';
 import { makeFiles } from '../support/images.ts';
-import { fileSystemOf, machine } from '../support/machine.ts';
 import { mountAt } from '../support/mounts.ts';
 import { mountOverlay } from '../support/overlay-mount.ts';
 import { type LineProcess, lineProcess } from '../support/processes.ts';
+import { boundsTable, concluded } from '../support/result.ts';
 import type { Scope } from '../support/scope.ts';
 import { median, table } from '../support/table.ts';
 import { columns, Daemon, type Sample } from './daemon.ts';
@@ -115,21 +115,12 @@ export async function soakSuite(scope: Scope, options: SoakOptions): Promise<obj
     ...results.flatMap(({ bounds }) => bounds),
     { what: 'failures, and things left behind', value: failures.length, atMost: 0, unit: '' },
   ];
-  console.log(`\n${table(['', 'measured', 'required', ''], bounds.map(boundRow))}`);
+  console.log(`\n${boundsTable(bounds)}`);
   for (const failure of failures) console.log(`Failed: ${failure}`);
-  if (bounds.some((bound) => holds(bound) === false)) process.exitCode = 1;
-  return {
-    suite: 'soak',
-    machine: machine(options.python),
-    fileSystem: fileSystemOf(work),
-    minutes: options.minutes,
-    systems,
-    warmSeconds,
-    pauseMs: options.pauseMs,
-    mounts: soaked.map(({ name, samples }, at) => ({ name, samples, trends: results[at]!.trends })),
-    failures,
-    bounds: bounds.map((bound) => ({ ...bound, holds: holds(bound) })),
-  };
+  const { python, minutes, pauseMs } = options;
+  const mounts = soaked.map(({ name, samples }, at) => ({ name, samples, trends: results[at]!.trends }));
+  const ending = { suite: 'soak', python, directory: work, bounds };
+  return concluded(ending, { minutes, systems, warmSeconds, pauseMs, mounts, failures });
 }
 
 function makeSource(source: string): void {

@@ -46,7 +46,7 @@ export class Access implements AccessObserver, RequestObserver {
   /** From now on it is told what is read, and how. */
   feed(prefetch: Prefetch): void {
     this.#prefetch = prefetch;
-    this.streams.listener = prefetch.inFile;
+    this.streams.listener = prefetch.largeFiles;
   }
 
   asked(thread: number, opcode: number, nowMs: number): void {
@@ -65,7 +65,9 @@ export class Access implements AccessObserver, RequestObserver {
     this.recorder.recording?.opened(handle, thread, keptPages, begunMs, nowMs);
     const { inode, way, flags } = handle;
     if (this.#prefetch === undefined || (flags & O_ACCMODE) !== 0 || this.#passersBy?.has(thread, nowMs)) return;
-    const hidden = way.endsWith('passthrough') || inode.attributes.size <= SMALL_BYTES;
+    const passthrough = way.endsWith('passthrough');
+    if (passthrough) this.streams.opened(handle, thread, nowMs);
+    const hidden = passthrough || inode.attributes.size <= SMALL_BYTES;
     this.#prefetch.opened(inode, hidden, this.dataSets.setOf(inode), nowMs);
   }
 

@@ -79,7 +79,7 @@ export class Classifier {
       return { pid: by?.pid ?? null, command: by?.command ?? '', job: 0 };
     });
     this.#streams = new Streams(readers, FILES_MOST);
-    this.#streams.listener = { read: (stream) => this.#read(stream), forgotten: () => {} };
+    this.#streams.listener = { began: () => {}, read: (stream) => this.#read(stream), forgotten: () => {} };
   }
 
   add(event: TraceEvent): void {

@@ -72,22 +72,22 @@ interface Group {
   parts: Part[];
 }
 
-/** The roots of the data sets; `directories` with parents before their children. */
+/** The roots of the data sets; `directories`: all that are known, each at its index, parents before their children. */
 export function findRoots(directories: readonly Directory[]): Set<Directory> {
-  const whole = new Map<Directory, Part>();
+  const whole: Part[] = new Array(directories.length);
   for (let i = directories.length - 1; i >= 0; i--) {
     const directory = directories[i]!;
     const part = new Part();
     part.directory = directory;
     part.entries = directory.entries;
     part.addOwn(directory);
-    for (const child of directory.children) part.add(whole.get(child)!);
-    whole.set(directory, part);
+    for (const child of directory.children) part.add(whole[child.index]!);
+    whole[i] = part;
   }
   const roots = new Set<Directory>();
   const toVisit: Directory[] = directories.slice(0, 1);
   for (let directory = toVisit.pop(); directory !== undefined; directory = toVisit.pop()) {
-    if (!whole.get(directory)!.many) continue;
+    if (!whole[directory.index]!.many) continue;
     const groups = groupsOf(directory, whole);
     const [only] = groups;
     if (only === undefined || groups.some(isTogether)) roots.add(directory);
@@ -104,12 +104,12 @@ function isTogether({ parts }: Group): boolean {
   return parts.length > 1 || parts[0]?.directory === undefined;
 }
 
-function groupsOf(directory: Directory, whole: Map<Directory, Part>): Group[] {
+function groupsOf(directory: Directory, whole: readonly Part[]): Group[] {
   const rest = new Part();
   rest.addOwn(directory);
   const parts: Part[] = [];
   for (const child of directory.children) {
-    const part = whole.get(child)!;
+    const part = whole[child.index]!;
     if (part.many) parts.push(part);
     else rest.add(part);
   }

@@ -9,6 +9,8 @@ export class Directory {
   readonly path: string;
   readonly parent: Directory | undefined;
   readonly depth: number;
+  /** Its place among all that are known. */
+  readonly index: number;
   readonly children: Directory[] = [];
   set: DataSet;
 
@@ -33,8 +35,9 @@ export class Directory {
   kind = 0;
   kindVotes = 0;
 
-  constructor(path: string, parent: Directory | undefined, set: DataSet) {
+  constructor(path: string, parent: Directory | undefined, index: number, set: DataSet) {
     this.path = path;
+    this.index = index;
     this.parent = parent;
     this.depth = parent === undefined ? 0 : parent.depth + 1;
     this.set = set;
@@ -54,7 +57,7 @@ export class DirectoryTree {
   readonly #byPath = new Map<string, Directory>();
 
   constructor(set: DataSet) {
-    this.root = new Directory('', undefined, set);
+    this.root = new Directory('', undefined, 0, set);
     this.all = [this.root];
     this.#byPath.set('', this.root);
   }
@@ -75,7 +78,7 @@ export class DirectoryTree {
 
   #add(path: string, parent: Directory): Directory | undefined {
     if (this.all.length >= DIRECTORIES_MOST) return undefined;
-    const directory = new Directory(path, parent, parent.set);
+    const directory = new Directory(path, parent, this.all.length, parent.set);
     parent.children.push(directory);
     this.all.push(directory);
     this.#byPath.set(path, directory);

@@ -163,6 +163,7 @@ export class DataSets {
     const roots = findRoots(all);
     const sets = new Map<Directory, DataSet>();
     const made = new Map<DataSet, Map<DataSet, number>>();
+    let alike = { set: this.#none, before: this.#none, files: 0 }; // most directories are of the same set as the one before
     for (const directory of all) {
       const before = directory.set;
       let set = directory.parent?.set ?? this.#none;
@@ -171,8 +172,13 @@ export class DataSets {
         sets.set(directory, set);
       }
       directory.set = set;
-      if (directory.files > 0) count(made, set, before, directory.files);
+      if (set !== alike.set || before !== alike.before) {
+        count(made, alike);
+        alike = { set, before, files: 0 };
+      }
+      alike.files += directory.files;
     }
+    count(made, alike);
     for (const [set, parts] of made) continueSet(set, parts);
     this.#sets = sets;
   }
@@ -207,7 +213,15 @@ function add(sum: DataSetSnapshot, directory: Directory): void {
   sum.betweenSeconds += directory.betweenMs / 1000;
 }
 
-function count(made: Map<DataSet, Map<DataSet, number>>, set: DataSet, before: DataSet, files: number): void {
+/** Of a set so many files, which were of another before. */
+interface Moved {
+  set: DataSet;
+  before: DataSet;
+  files: number;
+}
+
+function count(made: Map<DataSet, Map<DataSet, number>>, { set, before, files }: Moved): void {
+  if (files === 0) return;
   const parts = made.get(set) ?? new Map<DataSet, number>();
   made.set(set, parts);
   parts.set(before, (parts.get(before) ?? 0) + files);

@@ -1,12 +1,11 @@
 /**
  * One recording of what is accessed into a trace (trace-format.ts).
  *
- *   event -> the block in hand -> full, or a second old -> waiting to be written -> one write(2) at a time on the pool
+ *   event -> the block in hand -> full, or a second old -> waiting to be written (trace-output.ts)
  *
  * There are as many blocks as were made at the start. When the disk cannot follow and none is free, events are dropped
  * and counted, and the trace says so where they are missing: a reader of the mount never waits for its recording.
  */
-import { write } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { O_ACCMODE } from '../sys/open-flags.ts';
@@ -25,6 +24,7 @@ import {
   SCHEMA,
   type TraceHeader,
 } from './trace-format.ts';
+import { TraceOutput, type Write } from './trace-output.ts';
 
 export interface RecordRequest {
   /** Absolute. */
@@ -51,8 +51,8 @@ export interface RecordingSnapshot {
 }
 
 export interface RecordingParts {
-  /** write(2) on the pool; another one in tests. */
-  write?: typeof write;
+  /** Another write(2) in tests. */
+  write?: Write;
   readers: Readers;
   /** Told in the header of each trace. */
   about: { mountpoint: string; source: string; version: string };
@@ -77,10 +77,9 @@ const wayNumber: Readonly<Record<Way, number>> = {
 export class Recording {
   readonly #number: number;
   readonly #file: string;
-  readonly #handle: FileHandle;
+  readonly #output: TraceOutput;
   readonly #maxBytes: number;
   readonly #readers: Readers;
-  readonly #writeFile: typeof write;
   readonly #onEnd: () => void;
   readonly #startMs = performance.now();
 
@@ -88,7 +87,6 @@ export class Recording {
   #block: BlockEncoder | undefined;
   /** When it begins (monotonic ms). */
   #blockMs = 0;
-  readonly #waiting: BlockEncoder[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #blocks = 0;
   #threads = 0;
@@ -96,12 +94,9 @@ export class Recording {
   #lost = 0;
   /** Of those, the ones that the trace does not tell of yet. */
   #lostUntold = 0;
-  /** Given to blocks, and written. */
+  /** Of what was given to the file. */
   #bytes: number;
-  #position: number;
-  #writing = false;
   #ended: { reason: EndReason; message: string | null; atMs: number } | undefined;
-  readonly #done = Promise.withResolvers<void>();
 
   /** Handles from this number on were told of when they were opened; of those before, these were told of since. */
   #toldFrom = Number.POSITIVE_INFINITY;
@@ -111,17 +106,15 @@ export class Recording {
   constructor(number: number, request: RecordRequest, handle: FileHandle, parts: RecordingParts, onEnd: () => void) {
     this.#number = number;
     this.#file = request.file;
-    this.#handle = handle;
+    this.#output = new TraceOutput(handle, (error) => this.#failed(error), parts.write);
     this.#readers = parts.readers;
-    this.#writeFile = parts.write ?? write;
     this.#onEnd = onEnd;
     this.#maxBytes = Math.max(request.maxBytes ?? MAX_BYTES, MAX_BYTES_LEAST);
     const blockBytes = Math.min(BLOCK_MOST, Math.floor(this.#maxBytes / 4));
     for (let i = 0; i < BLOCKS; i++) this.#free.push(new BlockEncoder(blockBytes));
     const head = headerBytes(parts.about);
     this.#bytes = head.length;
-    this.#position = 0;
-    this.#write(head, () => this.#writeNext());
+    this.#output.add(head, () => {});
     this.#begin(this.#free.pop()!, this.#startMs);
     this.#timers.push(setInterval(() => this.#flush(), FLUSH_MS).unref());
     const { seconds } = request;
@@ -179,10 +172,10 @@ export class Recording {
       for (const timer of this.#timers) clearTimeout(timer);
       this.#onEnd();
       this.#flush();
-      this.#block = undefined;
-      if (!this.#writing) this.#writeNext();
+      if (reason !== 'error') this.#writeEnd();
+      this.#output.end();
     }
-    return this.#done.promise;
+    return this.#output.closed;
   }
 
   #open(
@@ -311,30 +304,13 @@ export class Recording {
     if (block === undefined || block.empty) return;
     this.#block = undefined;
     this.#bytes += block.length;
-    this.#waiting.push(block);
-    if (!this.#writing) this.#writeNext();
+    this.#output.add(block.seal(BLOCK_MARKER, this.#blocks++), () => this.#free.push(block));
     const next = block.bytes.length + END_BYTES;
     if (this.#ended === undefined && this.#bytes + next > this.#maxBytes) void this.end('size');
   }
 
-  #writeNext(): void {
-    const block = this.#waiting[0];
-    if (block !== undefined) {
-      this.#write(block.seal(BLOCK_MARKER, this.#blocks++), () => {
-        this.#waiting.shift();
-        this.#free.push(block);
-        this.#writeNext();
-      });
-    } else if (this.#ended !== undefined) {
-      this.#finish(this.#ended);
-    }
-  }
-
-  #finish({ reason, message, atMs }: { reason: EndReason; message: string | null; atMs: number }): void {
-    if (reason === 'error') {
-      this.#close();
-      return;
-    }
+  #writeEnd(): void {
+    const { reason, message, atMs } = this.#ended!;
     const block = new BlockEncoder(END_BYTES);
     const seconds = (atMs - this.#startMs) / 1000;
     block.begin(Math.floor(seconds * 1e6));
@@ -343,39 +319,16 @@ export class Recording {
     );
     const sealed = block.seal(END_MARKER, this.#blocks);
     this.#bytes += sealed.length;
-    this.#write(sealed, () => this.#close());
+    this.#output.add(sealed, () => {});
   }
 
-  #close(): void {
-    const settled = (): void => this.#done.resolve();
-    this.#handle.close().then(settled, settled);
-  }
-
-  #write(bytes: Buffer, next: () => void, from = 0): void {
-    this.#writing = true;
-    this.#writeFile(this.#handle.fd, bytes, from, bytes.length - from, this.#position, (error, count) => {
-      this.#writing = false;
-      if (error !== null) {
-        this.#fail(error);
-        return;
-      }
-      this.#position += count;
-      if (from + count < bytes.length) this.#write(bytes, next, from + count);
-      else next();
-    });
-  }
-
-  /** The disk is full, or gone: what is there stays as it is, up to the last whole block. */
-  #fail(error: Error): void {
-    this.#waiting.length = 0;
-    this.#writing = true; // nothing is written any more
+  #failed(error: Error): void {
     if (this.#ended === undefined) {
       this.#block = undefined;
       void this.end('error', error.message);
     } else {
       this.#ended = { ...this.#ended, reason: 'error', message: error.message };
     }
-    this.#close();
   }
 }
 

@@ -20,8 +20,10 @@ const DIRECTORIES_MOST = 1024;
 
 /** Who prefetches from what is seen; called in the turn of a READ. */
 export interface StreamListener {
-  /** `jumped`: the READ went on with no run. */
-  read(stream: Stream, run: Run, jumped: boolean): void;
+  /** A READ; `jumped`: it went on with no run. */
+  read(stream: Stream, run: Run, jumped: boolean, offset: number, size: number): void;
+  /** A process begins to read a file, by one of its threads. */
+  began(file: AccessedFile, process: number, thread: number): void;
   /** Nothing more is known of how this file is read. */
   forgotten(file: AccessedFile): void;
 }
@@ -59,12 +61,21 @@ export class Streams {
     if (inode.attributes.size <= FILE_LEAST_BYTES || size <= 0) return;
     const file = this.#last?.file === inode ? this.#last : this.#use(inode);
     const reader = this.#readers.of(thread, nowMs);
-    const stream = this.#streamOf(file, handle.id, this.#readers.identity(reader).pid ?? thread);
+    const process = this.#readers.identity(reader).pid ?? thread;
+    const stream = this.#streamOf(file, handle.id, process);
+    if (stream.reads === 0) this.listener?.began(inode, process, thread);
     stream.usedAt = ++this.#reads;
     const run = file.runs.came(offset, size);
     const jumped = stream.came(run, file.runs, offset, size);
     if (stream.reads === LOOKED) this.#learn(stream);
-    this.listener?.read(stream, run, jumped);
+    this.listener?.read(stream, run, jumped, offset, size);
+  }
+
+  /** A file is opened whose READs the kernel serves by itself: to open it is to begin it. */
+  opened({ inode }: AccessedHandle, thread: number, nowMs: number): void {
+    if (this.listener === undefined || inode.attributes.size <= FILE_LEAST_BYTES) return;
+    const process = this.#readers.identity(this.#readers.of(thread, nowMs)).pid ?? thread;
+    this.listener.began(inode, process, thread);
   }
 
   /** How a file is going to be read, most likely: as others of its directory were. */

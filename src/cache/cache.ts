@@ -34,9 +34,10 @@ export interface ContentSource {
   read(into: Uint8Array, length: number, offset: number): Promise<Outcome<number>>;
   /**
    * Whether the file still has the version the key names. Asked after bytes were read and handed out, before they are
-   * recorded as cached: what was read from a file that changed meanwhile is never kept.
+   * recorded as cached: what was read from a file that changed meanwhile is never kept. A failure: it cannot be told now;
+   * then it is not kept either, and what was kept before stays.
    */
-  unchanged(): Promise<boolean>;
+  unchanged(): Promise<Outcome<boolean>>;
 }
 
 /** Bytes that came later than the call; `release` gives the buffer back once they were used. */
@@ -75,9 +76,10 @@ export interface CachedContent {
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
   /**
    * Brings what is missing of a range, for nobody who waits for its bytes, and resolves when it is kept: the bytes that were
-   * brought. Joins what is on its way already. ESTALE: the content has changed; ENOSPC: not all of it could be kept.
+   * brought. Joins what is on its way already. ESTALE: the content has changed; ENOSPC: not all of it could be kept. `arrived`:
+   * called when the source has been read, before what came is kept.
    */
-  fill(length: number, offset: number, source: ContentSource): Promise<Outcome<number>>;
+  fill(length: number, offset: number, source: ContentSource, arrived?: () => void): Promise<Outcome<number>>;
   /**
    * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
    * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.
@@ -149,6 +151,8 @@ export interface Cache {
    * Undefined: the content is not cached and will not be (no room, tier unhealthy, a rule): read the source.
    */
   acquire(key: ContentKey, reader?: ContentReader): CachedContent | undefined;
+  /** Whether a rule says that nothing of a file is to be kept. What it kept before it had the rule it still has. */
+  refuses(file: string, reader: ContentReader): boolean;
   /** Whether the object exists and is complete, without touching it. */
   has(key: ContentKey): boolean;
   /** Bytes of the content that are present, without touching it. */

@@ -181,6 +181,10 @@ export class DiskCache implements Cache, ObjectHost {
     return object?.complete ? object : undefined;
   }
 
+  refuses(file: string, reader: ContentReader): boolean {
+    return this.#room.ruleOf(file, reader) === 'never';
+  }
+
   has(key: ContentKey): boolean {
     const object = this.#objects.awakeOf(key.file);
     if (object !== undefined) return object.key.version === key.version && object.complete;

@@ -17,8 +17,9 @@ export async function arrive(
   if (failed(count)) return count;
   const useful = Math.min(count, length);
   // The end of a file that has become shorter, or of one whose store lies: a file cut short is no answer.
-  if (useful < length && (await source.unchanged())) return -Errno.EIO;
-  return useful;
+  const same = useful < length && (await source.unchanged());
+  if (failed(same)) return same;
+  return same ? -Errno.EIO : useful;
 }
 
 export class Fetch {
@@ -30,6 +31,8 @@ export class Fetch {
   readonly buffer: ChunkBuffer;
   /** Bytes that came (fewer than `length` when the file has become shorter), or why none did. */
   readonly arrived: Promise<Outcome<number>>;
+  /** Bytes that are in the buffer by now. */
+  arrivedBytes = 0;
   /** Room for it in the tier is taken already; who stores it, or cannot, takes that over. */
   hasRoom = false;
   /** Bytes of it that the tier has when all is done; 0: they could not be kept. Fails as `arrived`; never rejects. */

@@ -27,6 +27,15 @@ export class Filling {
     return this.#inFlight.size > 0;
   }
 
+  /** Bytes of one fetch that have arrived and are not kept yet; -EAGAIN: there are none, or not all. */
+  readNow(into: Uint8Array, offset: number, end: number): number {
+    const fetch = this.#inFlight.get(this.#object.chunkOf(offset));
+    if (fetch === undefined || fetch.arrivedBytes < fetch.length || end > fetch.offset + fetch.length)
+      return -Errno.EAGAIN;
+    into.set(fetch.buffer.bytes.subarray(offset - fetch.offset, end - fetch.offset));
+    return end - offset;
+  }
+
   /**
    * The fetches under way or begun now that bring what is missing of a range. `demand`: a reader waits for it. Else what
    * would not be kept is not fetched, and room that is free is taken before: readers' misses must not take it meanwhile.
@@ -91,10 +100,13 @@ export class Filling {
     const length = end - offset;
     const buffer = this.#host.buffers.take(length);
     const arrived = arrive(source, buffer.bytes, length, offset).then((count) => {
-      if (demand && !failed(count)) this.#host.miss(count);
+      if (failed(count)) return count;
+      if (demand) this.#host.miss(count);
+      fetch.arrivedBytes = count;
       return count;
     });
-    return new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
+    const fetch = new Fetch(firstChunk, lastChunk, offset, length, buffer, arrived);
+    return fetch;
   }
 
   /** What happens to a fetch after its readers have their bytes. Never rejects. */
@@ -104,7 +116,11 @@ export class Filling {
       const count = await fetch.arrived;
       if (failed(count)) return count;
       if (count < fetch.length) object.changed();
-      else if (keep && (await this.#unchanged(source)) && (await this.#store(fetch))) return fetch.length;
+      else if (keep) {
+        const same = await this.#unchanged(source);
+        if (failed(same)) return same;
+        if (same && (await this.#store(fetch))) return fetch.length;
+      }
     } catch (error) {
       this.#host.defect(error);
     } finally {
@@ -117,10 +133,11 @@ export class Filling {
     return 0;
   }
 
-  async #unchanged(source: ContentSource): Promise<boolean> {
+  async #unchanged(source: ContentSource): Promise<Outcome<boolean>> {
     const object = this.#object;
     if (object.dropped || object.stale) return false;
     const same = await source.unchanged();
+    if (failed(same)) return same;
     if (!same) object.changed();
     return same && !object.dropped;
   }

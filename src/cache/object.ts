@@ -148,7 +148,7 @@ export class CacheObject implements CachedContent {
     if (offset >= end) return 0;
     const first = this.chunkOf(offset);
     const last = this.chunkOf(end - 1);
-    if (!this.chunks.covers(first, last)) return -Errno.EAGAIN;
+    if (!this.chunks.covers(first, last)) return this.#arrived(into, offset, end);
     const trusted = this.chunks.trusts(first, last);
     // To be checked here the bytes must be whole chunks: small files always are.
     if (!trusted && (offset !== this.start(first) || end !== this.end(last))) return -Errno.EAGAIN;
@@ -158,6 +158,14 @@ export class CacheObject implements CachedContent {
     if (count !== end - offset) return -Errno.EAGAIN; // not in memory, or not right: `read` finds out
     if (!trusted && !this.checks.here(into, first, last)) return -Errno.EAGAIN;
     this.#host.hit(count);
+    return count;
+  }
+
+  /** What has come from the source and is still being kept. */
+  #arrived(into: Uint8Array, offset: number, end: number): number {
+    if (this.#filling === undefined || this.dropped || this.stale) return -Errno.EAGAIN;
+    const count = this.#filling.readNow(into, offset, end);
+    if (count > 0) this.#host.hit(count);
     return count;
   }
 
@@ -293,16 +301,23 @@ export class CacheObject implements CachedContent {
 
   // --- fetching --------------------------------------------------------------------------------------------------------
 
-  async fill(length: number, offset: number, source: ContentSource): Promise<Outcome<number>> {
+  async fill(length: number, offset: number, source: ContentSource, arrived?: () => void): Promise<Outcome<number>> {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
     if (this.dropped || this.stale) return -Errno.ESTALE;
     const fetches = this.#fetches(offset, end, source, false);
-    let brought = 0;
-    for (const kept of await Promise.all(fetches.map((fetch) => fetch.kept))) {
-      if (failed(kept)) return kept;
-      brought += kept;
+    if (arrived !== undefined) {
+      for (const fetch of fetches) await fetch.arrived;
+      arrived();
     }
+    let brought = 0;
+    let failure = 0;
+    for (const fetch of fetches) {
+      const kept = await fetch.kept;
+      if (failed(kept)) failure = kept;
+      else brought += kept;
+    }
+    if (failure !== 0) return failure;
     if (this.#present(offset, end)) return brought;
     return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
   }

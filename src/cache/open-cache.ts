@@ -15,6 +15,7 @@ import { type PathRules, Rules } from './eviction/rules.ts';
 import { IndexDatabase, moveAside } from './index-db.ts';
 import { takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
+import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
 import { Tier } from './tier.ts';
 import { TieredCache, type TierPlace } from './tiers.ts';
 
@@ -99,7 +100,7 @@ function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskC
   const { chunkBytes, policy, log } = options;
   const sizeBytes = Math.floor(bytes / PAGE) * PAGE;
   const place = openMemory(sizeBytes);
-  fs.mkdirSync(path.join(place.directory, 'objects'), { mode: 0o700 });
+  makeObjectsDirectory(place.directory);
   const tier = new Tier({
     directory: place.directory,
     name: MEMORY_NAME,
@@ -118,7 +119,7 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
   const { log, storeId, chunkBytes, policy } = options;
   const directory = placeOf(named, storeId);
   try {
-    fs.mkdirSync(path.join(directory, 'objects'), { recursive: true, mode: 0o700 });
+    makeObjectsDirectory(directory);
     fs.accessSync(directory, fs.constants.W_OK | fs.constants.X_OK);
   } catch (error) {
     throw new CacheError(
@@ -176,7 +177,7 @@ function lockFor(directory: string, named: string): number {
 
 /** Removes object files that no row speaks of: written just before a crash, or of an index that was lost. */
 async function sweep(tier: Tier, cache: DiskCache, firstNewId: number): Promise<void> {
-  const objects = path.join(tier.directory, 'objects');
+  const objects = objectsDirectory(tier.directory);
   try {
     for (const part of await fs.promises.readdir(objects)) {
       for (const name of await fs.promises.readdir(path.join(objects, part))) {

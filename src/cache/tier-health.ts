@@ -7,6 +7,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Errno, errnoName, failureOf } from '../sys/errno.ts';
 import type { Log } from '../telemetry/log.ts';
+import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
 
 const RETRY_MS = 5000;
 /** A write that found no space is not tried again sooner, whatever the file system says is free (quotas do not show there). */
@@ -114,7 +115,7 @@ export class TierHealth {
 
   #retry(): void {
     const { directory, name, log, onReset } = this.#parts;
-    const objects = path.join(directory, 'objects');
+    const objects = objectsDirectory(directory);
     try {
       if (this.#device !== undefined && deviceOf(nearest(objects)) !== this.#device) {
         // What lies there now is another file system's: filling that is not what was asked for.
@@ -124,7 +125,7 @@ export class TierHealth {
         return;
       }
       if (!fs.existsSync(objects)) this.#vanished = true;
-      fs.mkdirSync(objects, { recursive: true, mode: 0o700 });
+      makeObjectsDirectory(directory);
       const probe = path.join(directory, 'probe');
       fs.writeFileSync(probe, 'x');
       fs.unlinkSync(probe);

@@ -9,16 +9,10 @@ import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_CREAT, O_DIRECT, O_EXCL, O_RDWR } from '../sys/open-flags.ts';
 import { Residency } from '../sys/residency.ts';
 import type { Log } from '../telemetry/log.ts';
+import { objectPath, objectsDirectory } from './objects-directory.ts';
 import { diskRemedies, type Remedies, TierHealth } from './tier-health.ts';
 
 const SPACE_CHECK_MS = 2000;
-/** Directories the objects are spread over. */
-const FAN_OUT = 256;
-
-/** Where the tier in a directory keeps an object. */
-export function objectPath(directory: string, id: number): string {
-  return path.join(directory, 'objects', (id % FAN_OUT).toString(16).padStart(2, '0'), String(id));
-}
 
 export interface TierOptions {
   directory: string;
@@ -153,7 +147,7 @@ export class Tier {
     const name = sys.cstring(file);
     let fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     if (fd === -Errno.ENOENT) {
-      if (!fs.existsSync(path.join(this.directory, 'objects'))) return this.failed(-Errno.ENOENT, 'directory');
+      if (!fs.existsSync(objectsDirectory(this.directory))) return this.failed(-Errno.ENOENT, 'directory');
       try {
         fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
       } catch (error) {

@@ -168,6 +168,10 @@ export class TieredCache implements Cache {
     return this.#last.cache.acquire(key, reader);
   }
 
+  refuses(file: string, reader: ContentReader): boolean {
+    return this.#last.cache.refuses(file, reader);
+  }
+
   has(key: ContentKey): boolean {
     return this.#tiers.some(({ cache }) => cache.has(key));
   }

@@ -8,7 +8,7 @@ import { Chunks, checksum } from './chunks.ts';
 import type { IndexRow } from './index-db.ts';
 import { type IndexContents, readIndex } from './index-reader.ts';
 import { takeLock } from './lock.ts';
-import { objectPath } from './tier.ts';
+import { objectPath, objectsDirectory } from './objects-directory.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -139,7 +139,7 @@ export interface Cleared {
 /** Removes what a daemon made, and the directory when nothing else is in it. The lock goes last, and is still held. */
 export function clearCache({ directory }: SourceCache): Cleared {
   const cleared: Cleared = { objects: 0, bytes: 0, left: [] };
-  const objects = path.join(directory, 'objects');
+  const objects = objectsDirectory(directory);
   for (const part of entries(objects)) {
     const inner = path.join(objects, part.name);
     if (!part.isDirectory() || !/^[0-9a-f]{2}$/.test(part.name)) continue;

@@ -173,6 +173,7 @@ function prefetchStats({ overlay }: Assembly): PrefetchStats {
       about: utf8(about),
     })),
     sets: (prefetch?.sets ?? []).map(({ path, ...set }) => ({ path: utf8(path), ...set })),
+    sequences: (prefetch?.sequences ?? []).map(({ path, ...sequence }) => ({ path: utf8(path), ...sequence })),
   };
 }
 

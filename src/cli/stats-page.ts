@@ -18,6 +18,7 @@ import {
 export type ProcessRow = StatsDocument['processes'][number];
 export type DataSetRow = StatsDocument['dataSets'][number];
 type StreamRow = StatsDocument['streams'][number];
+type SequenceRow = StatsDocument['prefetch']['sequences'][number];
 type OperationRow = StatsDocument['operations'][string] & { name: string };
 
 /** Of each list, those that waited most. */
@@ -54,6 +55,7 @@ export function page(stats: StatsDocument, width: number): string[] {
     ...list('data sets', dataSetColumns, byWait(stats.dataSets), width),
     ...list('plans', planColumns, stats.plans, width),
     ...list('large files', streamColumns, stats.streams, width),
+    ...list('files in the order of their names', sequenceColumns, stats.prefetch.sequences, width),
     ...list('operations', operationColumns, operationRows(stats), width),
   ];
   return [...lines, ...body].map((line) => (widthOf(line) > width ? fit(line, width) : line));
@@ -187,7 +189,7 @@ function stalled({ stallShare, estimated }: ProcessRow): string {
   return stallShare !== null && estimated ? `~${percent(stallShare)}` : percent(stallShare);
 }
 
-export const pathOf = ({ path }: DataSetRow): string => (path === '' ? '/' : clean(path));
+export const pathOf = ({ path }: { path: string }): string => (path === '' ? '/' : clean(path));
 
 export const stallColumn: Column<ProcessRow> = { title: 'STALLED', text: stalled };
 
@@ -224,6 +226,11 @@ const dataSetColumns: Column<DataSetRow>[] = [
   { title: 'EPOCH', text: epochOf },
 ];
 
+const sequenceColumns: Column<SequenceRow>[] = [
+  { title: 'PATH', text: pathOf, left: true, flexible: 'start' },
+  { title: 'STEP', text: ({ step }) => String(step) },
+  { title: 'READERS', text: ({ readers }) => whole(readers) },
+];
 const streamColumns: Column<StreamRow>[] = [
   { title: 'PATH', text: ({ path }) => clean(path), left: true, flexible: 'start' },
   { title: 'PID', text: ({ process }) => String(process) },

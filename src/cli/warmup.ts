@@ -122,6 +122,7 @@ function told({ job, why }: WarmupAnswer, mountpoint: string, json: boolean, sig
 const meaning: Readonly<Record<string, string>> = {
   ELOOP: 'a symbolic link, which is not followed: name what it leads to',
   EINVAL: 'neither a file nor a directory',
+  EPERM: 'EPERM: never to be cached (never-cache), or the source does not permit it',
   ENOENT: 'there is no such file',
   ENOTDIR: 'not a directory',
   EBUSY: 'is being written to',

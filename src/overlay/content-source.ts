@@ -4,8 +4,9 @@
  * its bytes and the question nothing else has a turn of the loop.
  */
 import type { ContentSource } from '../cache/cache.ts';
+import type { Attributes } from '../store/attributes.ts';
 import type { Store, Version } from '../store/store.ts';
-import { failed, type Outcome } from '../sys/errno.ts';
+import { failed, isGone, type Outcome } from '../sys/errno.ts';
 import type { Inode } from './inode.ts';
 import type { SourceFiles } from './source.ts';
 
@@ -14,8 +15,8 @@ export class InodeContentSource implements ContentSource {
   readonly #version: Version;
   readonly #store: Store;
   readonly #sources: SourceFiles;
-  #checking: Promise<boolean> | undefined;
-  #next: Promise<boolean> | undefined;
+  #checking: Promise<Outcome<boolean>> | undefined;
+  #next: Promise<Outcome<boolean>> | undefined;
 
   constructor(inode: Inode, store: Store, sources: SourceFiles) {
     this.#inode = inode;
@@ -40,7 +41,7 @@ export class InodeContentSource implements ContentSource {
    * One question to the store covers every read that had ended when it was asked: with many fetches in flight most wait
    * for the next answer together instead of asking once each.
    */
-  unchanged(): Promise<boolean> {
+  unchanged(): Promise<Outcome<boolean>> {
     if (this.#checking === undefined) {
       this.#checking = this.#check();
       return this.#checking;
@@ -53,15 +54,15 @@ export class InodeContentSource implements ContentSource {
     return this.#next;
   }
 
-  async #check(): Promise<boolean> {
+  async #check(): Promise<Outcome<boolean>> {
     const file = await this.#sources.acquire(this.#inode);
-    let same = false;
+    let attributes: Outcome<Attributes> = failed(file) ? file : 0;
     if (!failed(file)) {
-      const attributes = await this.#store.attributes(this.#inode.node, file);
+      attributes = await this.#store.attributes(this.#inode.node, file);
       this.#sources.release(this.#inode);
-      same = !failed(attributes) && this.#store.version(attributes) === this.#version;
     }
     this.#checking = undefined;
-    return same;
+    if (failed(attributes)) return isGone(attributes) ? false : attributes;
+    return this.#store.version(attributes as Attributes) === this.#version;
   }
 }

@@ -7,9 +7,9 @@ import { isDirectory } from '../store/attributes.ts';
 import type { DirectoryEntry } from '../store/store.ts';
 import { failed } from '../sys/errno.ts';
 import type { Core } from './core.ts';
+import { Held } from './held.ts';
 import type { Inode } from './inode.ts';
 import { type Known, type Listing, placeOf } from './metadata-listing.ts';
-import { Held } from './warmup/held.ts';
 
 /** Each is four requests to the source, one after the other. */
 const AT_ONCE = 8;

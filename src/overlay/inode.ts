@@ -6,7 +6,7 @@
  * gets a new nodeid with the same st_ino. Holders of the old one keep its bytes.
  */
 import type { AccessedFile } from '../access/observer.ts';
-import type { CachedContent } from '../cache/cache.ts';
+import type { CachedContent, ContentKey } from '../cache/cache.ts';
 import { type Attributes, isDirectory } from '../store/attributes.ts';
 import type { Store, StoreFile, StoreNode, Version } from '../store/store.ts';
 import type { Outcome } from '../sys/errno.ts';
@@ -129,6 +129,10 @@ export class Inode implements AccessedFile {
 
   path(): string {
     return this.node.path();
+  }
+
+  contentKey(): ContentKey {
+    return { file: this.fileKey, version: this.version, size: this.attributes.size };
   }
 
   /** All of it can be had without the store, or nothing of it is kept: there is nothing to bring. */

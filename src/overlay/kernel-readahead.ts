@@ -6,8 +6,11 @@
  */
 import type { Inode } from './inode.ts';
 
-/** In a file that is not in the cache yet: what the kernel has where nobody sets anything. */
-const FILLING_BYTES = 128 * 1024;
+/**
+ * In a file that is not in the cache yet: each side of a page that a mapping faults on has then a half of it, which is enough for
+ * a row of some pages to be one READ. Who reads larger pieces has READs of 128 KiB all the same: the kernel bounds them apart.
+ */
+const FILLING_BYTES = 32 * 1024;
 /** Smaller files are fetched whole, whatever the kernel asks for. */
 const LARGE_BYTES = 1024 * 1024;
 

@@ -7,7 +7,7 @@
  */
 import type { Shelf, ShelfDraft, ShelvedDirectory } from '../cache/shelf.ts';
 import type { DirectoryEntry, Found, StoreNode } from '../store/store.ts';
-import { Errno, failed } from '../sys/errno.ts';
+import { failed, isGone } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Inode } from './inode.ts';
 import { EncodedEntries, encodable, encodeEntries } from './metadata-codec.ts';
@@ -103,7 +103,7 @@ export class Shelving {
     try {
       for (const name of names) {
         const found = await store.lookup(at, name);
-        if (failed(found)) return gone(found) ? moved : undefined;
+        if (failed(found)) return isGone(found) ? moved : undefined;
         at = store.node(at, name, found as Found);
         nodes.push(at);
         if (nodes.length < names.length) continue;
@@ -124,7 +124,7 @@ export class Shelving {
     const at = Math.floor(Math.random() * part.count);
     const was = part.found(at);
     const found = await store.lookup(directory, part.entry(at).name);
-    if (failed(found)) return gone(found) ? false : undefined;
+    if (failed(found)) return isGone(found) ? false : undefined;
     const { id, birth, attributes } = found as Found;
     if (was === undefined) return true;
     return id === was.id && birth === was.birth && store.version(attributes) === store.version(was.attributes);
@@ -275,8 +275,4 @@ export class Shelving {
 
 function describes({ file, birth, version }: ShelvedDirectory, { node, version: now }: Inode): boolean {
   return String(node.id) === file && node.birth === birth && version === now;
-}
-
-function gone(failure: number): boolean {
-  return [-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ESTALE].includes(failure);
 }

@@ -6,11 +6,12 @@
  *   LOOKUP    answered from here, or by the look-up under way, within the lease
  *   OPENDIR   of a directory whose names still hold begins another round: what has expired is asked again, in bulk
  *
- * INVARIANT: nothing is told that was asked before a change through this mount of the directory or the file (`believed`).
+ * INVARIANT: nothing is told that was asked before a change through this mount of the directory or the file
+ * (metadata-belief.ts).
  */
 import type { Shelf } from '../cache/shelf.ts';
 import { type Attributes, isDirectory } from '../store/attributes.ts';
-import type { DirectoryEntry, FileId, Found } from '../store/store.ts';
+import type { DirectoryEntry, Found } from '../store/store.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
 import type { MetadataStats } from '../telemetry/stats.ts';
 import type { Core } from './core.ts';
@@ -18,6 +19,7 @@ import { DirectoriesAhead } from './directories-ahead.ts';
 import { Distrust } from './distrust.ts';
 import type { Inode } from './inode.ts';
 import { Ahead } from './metadata-ahead.ts';
+import { Belief } from './metadata-belief.ts';
 import {
   BEFORE_MS,
   type Known,
@@ -45,6 +47,7 @@ const SLICE = 20_000;
 export class Metadata {
   readonly distrust = new Distrust();
   readonly #core: Core;
+  readonly #belief: Belief;
   readonly #listings: Listings;
   readonly #ahead: Ahead;
   readonly #directories: DirectoriesAhead;
@@ -60,6 +63,7 @@ export class Metadata {
 
   constructor(core: Core, budgetBytes: number, shelf?: Shelf) {
     this.#core = core;
+    this.#belief = new Belief(core, this.distrust);
     this.#shelving = shelf && new Shelving(core, shelf, (listing, at) => this.#known(listing, at));
     this.#listings = new Listings(budgetBytes, (listing) => this.#dropped(listing));
     this.#directories = new DirectoriesAhead(core, {
@@ -154,7 +158,7 @@ export class Metadata {
 
   #knownNow(directory: Inode, thread: number): Listing | undefined {
     const listing = this.#listings.of(directory);
-    return listing !== undefined && this.#holds(listing, directory, thread) ? listing : undefined;
+    return listing !== undefined && this.#belief.holds(listing, directory, thread) ? listing : undefined;
   }
 
   /** Takes in what the store listed when it was asked at `askedMs`, and begins to look its entries up. */
@@ -213,7 +217,7 @@ export class Metadata {
   /** What is at a place of a listing, for `DirectoriesAhead`; undefined: it cannot be asked for. */
   #foundAt(listing: Listing, at: number): Known | Promise<Known | undefined> | undefined {
     const known = knownAt(listing, at);
-    if (known !== undefined && this.#believed(listing.directory, known, 0)) return known;
+    if (known !== undefined && this.#belief.of(listing.directory, known, 0)) return known;
     return listing.underWay.get(at) ?? (this.#listings.over ? undefined : this.#lookUp(listing, at));
   }
 
@@ -255,15 +259,6 @@ export class Metadata {
     else this.#credit = CREDIT;
   }
 
-  /** Whether a listing still says what is in the directory: within the lease, or by a version confirmed within it. */
-  #holds({ askedMs, version }: Listing, directory: Inode, thread: number): boolean {
-    const { ttlMs } = this.#core;
-    if (askedMs < directory.touchedAtMs || version === '' || version !== directory.version) return false;
-    const nowMs = this.#core.nowMs();
-    if (nowMs - Math.max(askedMs, directory.validatedAtMs) >= ttlMs) return false;
-    return this.#allowed(directory.node.id, thread, askedMs, nowMs);
-  }
-
   // --- entries -------------------------------------------------------------------------------------------------------
 
   /**
@@ -280,13 +275,13 @@ export class Metadata {
     const at = listing && placeOf(listing, name);
     if (listing === undefined || at === undefined || this.#core.ttlMs === 0) return undefined;
     const known = knownAt(listing, at);
-    if (known !== undefined && this.#believed(directory, known, thread)) {
+    if (known !== undefined && this.#belief.of(directory, known, thread)) {
       this.#hit(listing, at);
       return known;
     }
     const underWay = listing.underWay.get(at);
     return underWay?.then((came) => {
-      if (came === undefined || !this.#believed(directory, came, thread)) return undefined;
+      if (came === undefined || !this.#belief.of(directory, came, thread)) return undefined;
       this.#hit(listing, at);
       return came;
     });
@@ -295,7 +290,7 @@ export class Metadata {
   /** What may be told with the name, of entry `at` of a listing. */
   told(listing: Listing, at: number, thread: number): Known | undefined {
     const known = knownAt(listing, at);
-    if (known === undefined || !this.#believed(listing.directory, known, thread)) return undefined;
+    if (known === undefined || !this.#belief.of(listing.directory, known, thread)) return undefined;
     listing.round.told++;
     this.#use(listing, at);
     return known;
@@ -310,7 +305,7 @@ export class Metadata {
     const { attributes } = found;
     // Directories are used next; of what has more names each must come to the same inode.
     if (isDirectory(attributes.mode) || attributes.nlink > 1) return undefined;
-    if (!this.#believed(listing.directory, { found, askedMs: BEFORE_MS }, thread)) return undefined;
+    if (!this.#belief.of(listing.directory, { found, askedMs: BEFORE_MS }, thread)) return undefined;
     const inode = inodes.tell(listing.directory, stored.part, stored.index, found);
     if (inode === undefined) return undefined;
     listing.round.told++;
@@ -352,29 +347,6 @@ export class Metadata {
     if (this.#listings.learnName(listing, placeOf(listing, name), name, known)) this.#shelving?.learned(listing);
   }
 
-  /**
-   * Whether what was found may be told: within the lease, and not from before a change through this mount. (The inode
-   * knows of changes of its file as long as it is there; `distrust` knows from then on.)
-   */
-  #believed(directory: Inode, { found, askedMs }: Known, thread: number): boolean {
-    const nowMs = this.#core.nowMs();
-    if (nowMs - askedMs >= this.#core.ttlMs || askedMs < directory.touchedAtMs) return false;
-    if (!this.#allowed(directory.node.id, thread, askedMs, nowMs)) return false;
-    if (!this.distrust.allows(found.id, askedMs)) return false;
-    const inode = this.#core.inodes.madeOf(found);
-    if (inode === undefined) return true;
-    // A newer answer told of something else: the file has changed, or another has its number now.
-    const overtaken = askedMs < inode.attributesAtMs;
-    if (overtaken && this.#core.store.version(found.attributes) !== inode.version) return false;
-    return askedMs >= inode.touchedAtMs && inode.writers === 0 && inode.writersComing === 0;
-  }
-
-  /** Whoever was answered ESTALE walks its path again, and what made it fail must not lead it there again. */
-  #allowed(id: FileId, thread: number, askedMs: number, nowMs: number): boolean {
-    const sentAtMs = this.#core.sentBack.sentAtMs(thread, nowMs);
-    return (sentAtMs === undefined || askedMs >= sentAtMs) && this.distrust.allows(id, askedMs);
-  }
-
   /** Whether entry `at` need not be looked up ahead. */
   #fresh(listing: Listing, at: number): boolean {
     return listing.underWay.has(at) || this.#known(listing, at);
@@ -383,7 +355,7 @@ export class Metadata {
   /** Whether what is known of entry `at` may be told to anybody. */
   #known(listing: Listing, at: number): boolean {
     const one = knownAt(listing, at);
-    return one !== undefined && this.#believed(listing.directory, one, 0);
+    return one !== undefined && this.#belief.of(listing.directory, one, 0);
   }
 
   #hit(listing: Listing, at: number): void {

@@ -188,9 +188,8 @@ function contentFor(core: Core, inode: Inode, thread: number): CachedContent | u
   }
   core.dropContent(inode);
   if (core.unsettled(inode.attributes)) return undefined; // its version would not tell the next change
-  const key = { file: inode.fileKey, version: inode.version, size: inode.attributes.size };
   const reader = core.passesBy(thread) ? { path: () => inode.path(), passing: true } : inode;
-  inode.content = core.cache.acquire(key, reader);
+  inode.content = core.cache.acquire(inode.contentKey(), reader);
   return inode.content;
 }
 

@@ -323,7 +323,7 @@ export class Overlay implements FileSystem {
 
   /** `set` turns the kernel's read-ahead for files opened from now on; it is at `wideBytes`. See kernel-readahead.ts. */
   ownsReadahead(set: (bytes: number) => boolean, wideBytes: number, goesOn: (file: AccessedFile) => boolean): void {
-    if (this.prefetch?.inFile === undefined) return; // nobody else reads ahead
+    if (this.prefetch?.largeFiles === undefined) return; // nobody else reads ahead
     this.#core.kernelReadahead = new KernelReadahead(set, wideBytes, goesOn);
   }
 

@@ -1,35 +1,33 @@
 /** What prefetching needs of the mount: files and directories by their paths, and bytes brought as for a reader. */
-import type { Cache, CachedContent, ContentSource } from '../cache/cache.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
 import type { ReadFile } from '../prefetch/order.ts';
 import { isDirectory, isRegular, isSymlink } from '../store/attributes.ts';
 import type { DirectoryEntry } from '../store/store.ts';
 import { Errno, failed, type Outcome } from '../sys/errno.ts';
+import { bring } from './bring.ts';
 import type { Core } from './core.ts';
 import type { NodeId } from './filesystem.ts';
+import { Held } from './held.ts';
+import { HeldDirectories, splitPath } from './held-directories.ts';
 import type { Inode } from './inode.ts';
-import { keepable, keyOf } from './warmup/file.ts';
-import { Held } from './warmup/held.ts';
 
 const DT_DIR = 4;
 const DT_REG = 8;
-/** Directories kept known for the next path: a data set is read in all of its at once. */
-const DIRECTORIES_MOST = 4096;
-/** As much as the kernel asks for at once; larger chunks one by one. Some of one file side by side. */
-const PIECE_BYTES = 1024 * 1024;
+/** Of one file, side by side. */
 const PIECES_AT_ONCE = 4;
 
 export class OverlayPrefetchHost implements PrefetchHost {
   readonly #core: Core;
   readonly #cache: Cache;
   readonly #forget: (node: NodeId) => void;
-  /** By path; used last at the end. */
-  readonly #directories = new Map<string, Held>();
+  readonly #directories: HeldDirectories;
 
   constructor(core: Core, cache: Cache, forget: (node: NodeId) => void) {
     this.#core = core;
     this.#cache = cache;
     this.#forget = forget;
+    this.#directories = new HeldDirectories({ core, forget, believing: true });
   }
 
   nowMs(): number {
@@ -73,24 +71,30 @@ export class OverlayPrefetchHost implements PrefetchHost {
       const inode = this.#core.inodes.awake(file.nodeId);
       return inode === undefined ? -Errno.ESTALE : this.#heldFile(new Held(inode, undefined, this.#forget));
     }
-    const slash = file.lastIndexOf('/');
-    const directory = await this.#directory(slash < 0 ? '' : file.slice(0, slash));
+    const { directory: path, name } = splitPath(file);
+    const directory = await this.#directories.directory(path);
     if (failed(directory)) return directory;
-    const found = await this.#find(directory as Held, file.slice(slash + 1));
+    const found = await this.#directories.find(directory as Held, name);
     (directory as Held).release();
-    if (failed(found)) this.#doubt(slash < 0 ? '' : file.slice(0, slash));
-    return failed(found) ? found : this.#heldFile(found as Held);
+    if (!failed(found)) return this.#heldFile(found as Held);
+    this.#directories.doubt(path);
+    return found;
   }
 
   #heldFile(held: Held): Outcome<HeldFile> {
-    const { mode } = held.inode.attributes;
-    if (isRegular(mode)) return new HeldInode(this.#core, this.#cache, held);
+    const { inode } = held;
+    const { mode } = inode.attributes;
+    if (isRegular(mode)) {
+      if (!this.#cache.refuses(inode.fileKey, inode)) return new HeldInode(this.#core, this.#cache, held);
+      held.release();
+      return -Errno.EPERM;
+    }
     held.release();
     return isDirectory(mode) ? -Errno.EISDIR : isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL;
   }
 
   async list(path: string): Promise<Outcome<Names>> {
-    const found = await this.#directory(path);
+    const found = await this.#directories.directory(path);
     if (failed(found)) return found;
     const directory = found as Held;
     const { metadata, store } = this.#core;
@@ -110,69 +114,7 @@ export class OverlayPrefetchHost implements PrefetchHost {
 
   /** Nothing is held any more. */
   stop(): void {
-    for (const held of this.#directories.values()) held.release();
-    this.#directories.clear();
-  }
-
-  /** A directory by its path, held for the caller. */
-  async #directory(path: string): Promise<Outcome<Held>> {
-    const known = this.#directories.get(path);
-    if (known !== undefined) {
-      this.#directories.delete(path);
-      const { inode } = known;
-      if (inode.superseded || inode.removed || inode.unlinked || inode.path() !== path) known.release();
-      else {
-        this.#directories.set(path, known);
-        return known.retain();
-      }
-    }
-    if (path === '') return this.#kept('', new Held(this.#core.inodes.root, undefined, this.#forget));
-    const slash = path.lastIndexOf('/');
-    const above = await this.#directory(slash < 0 ? '' : path.slice(0, slash));
-    if (failed(above)) return above;
-    const parent = above as Held;
-    const found = await this.#find(parent, path.slice(slash + 1));
-    parent.release();
-    if (failed(found)) return found;
-    const held = found as Held;
-    const { mode } = held.inode.attributes;
-    if (isDirectory(mode)) return this.#kept(path, held);
-    held.release();
-    return isSymlink(mode) ? -Errno.ELOOP : -Errno.ENOTDIR;
-  }
-
-  /** A name was not where it was listed: the directory's path may lead to another by now. */
-  #doubt(path: string): void {
-    this.#directories.get(path)?.release();
-    this.#directories.delete(path);
-  }
-
-  #kept(path: string, held: Held): Held {
-    const other = this.#directories.get(path);
-    if (other !== undefined) {
-      held.release(); // another was quicker
-      return other.retain();
-    }
-    this.#directories.set(path, held.retain());
-    for (const [oldest, directory] of this.#directories) {
-      if (this.#directories.size <= DIRECTORIES_MOST) break;
-      this.#directories.delete(oldest);
-      directory.release();
-    }
-    return held;
-  }
-
-  /** What a name leads to, as it is known, else as the store says now. */
-  async #find(directory: Held, name: string): Promise<Outcome<Held>> {
-    const core = this.#core;
-    const known = await core.metadata?.findAhead(directory.inode, name);
-    if (known !== undefined) {
-      return new Held(core.internAhead(directory.inode, name, known.found, known.askedMs), directory, this.#forget);
-    }
-    const askedMs = core.nowMs();
-    const found = await core.store.lookup(directory.inode.node, name);
-    if (failed(found)) return found;
-    return new Held(core.internAhead(directory.inode, name, found, askedMs), directory, this.#forget);
+    this.#directories.stop();
   }
 }
 
@@ -205,63 +147,18 @@ class HeldInode implements HeldFile {
 
   missingBytes(offset: number, length: number): number {
     const { content } = this.#inode;
-    const ofFile = this.size - this.#cache.presentBytes(keyOf(this.#inode));
+    const ofFile = this.size - this.#cache.presentBytes(this.#inode.contentKey());
     if (ofFile === 0 || content === undefined || content.stale) return Math.min(length, ofFile);
     return content.missingBytes(offset, length);
   }
 
-  async fill(offset: number, length: number): Promise<Outcome<number>> {
+  fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>> {
     const inode = this.#inode;
-    const { sources, store } = this.#core;
-    const refused = keepable(this.#core, inode);
-    if (refused !== 0) return refused;
-    const source = inode.contentSource(store, sources);
-    const key = keyOf(inode);
-    const content = this.#cache.acquire(key, { path: () => inode.path(), ahead: true });
-    if (content === undefined) return -Errno.EDQUOT;
-    try {
-      // Held open from the first byte to the question whether it is unchanged: a slow store closes what nobody uses.
-      const file = await sources.acquire(inode);
-      if (failed(file)) return file;
-      try {
-        // It may have gone on to other content, or been opened by a writer, while it was opened here.
-        if (inode.version !== key.version) return -Errno.ESTALE;
-        const now = keepable(this.#core, inode);
-        return now === 0 ? await fillPieces(content, offset, length, source) : now;
-      } finally {
-        sources.release(inode);
-      }
-    } finally {
-      content.release();
-    }
+    const reader = { path: () => inode.path(), ahead: true };
+    return bring(this.#core, this.#cache, inode, { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, arrived });
   }
 
   release(): void {
     this.#held.release();
   }
-}
-
-/** Brings a range in pieces: 0 or the bytes that came, or why it did not go on to the end. */
-async function fillPieces(
-  content: CachedContent,
-  offset: number,
-  length: number,
-  source: ContentSource,
-): Promise<Outcome<number>> {
-  const end = offset + length;
-  const piece = Math.max(PIECE_BYTES, content.chunkBytes);
-  let next = offset;
-  let sum = 0;
-  let failure = 0;
-  const lane = async (): Promise<void> => {
-    while (next < end && failure === 0) {
-      const at = next;
-      next = Math.min(end, (Math.floor(at / piece) + 1) * piece);
-      const came = await content.fill(next - at, at, source);
-      if (failed(came)) failure = came;
-      else sum += came as number;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(PIECES_AT_ONCE, Math.ceil(length / piece)) }, lane));
-  return failure === 0 ? sum : failure;
 }

@@ -102,13 +102,17 @@ export class PrefetchedSets {
     if (watched === undefined) {
       watched = { missed: new Set(), sinceMs: nowMs, openedMs: nowMs, pass: undefined, asking: false, shared: false };
       this.#sets.set(path, watched);
-      for (const [oldest, other] of this.#sets) {
-        if (this.#sets.size <= WATCHED_MOST) break;
-        this.#end(other);
-        this.#sets.delete(oldest);
-      }
+      this.#forgetOldest();
     }
     return watched;
+  }
+
+  /** Few of them have a pass, and those are read, or make way for others that are. */
+  #forgetOldest(): void {
+    for (const [oldest, { pass }] of this.#sets) {
+      if (this.#sets.size <= WATCHED_MOST) return;
+      if (pass === undefined) this.#sets.delete(oldest);
+    }
   }
 
   async #begin(watched: Watched, set: ReadSet, thread: number): Promise<void> {

@@ -14,8 +14,9 @@ export interface HeldFile {
   /**
    * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
    * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.
+   * `arrived` is called when the store has sent all of them, which is some time before they are kept.
    */
-  fill(offset: number, length: number): Promise<Outcome<number>>;
+  fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>>;
   release(): void;
 }
 
@@ -34,7 +35,7 @@ export interface StoreUse {
 export interface PrefetchHost {
   /** Monotonic milliseconds. */
   nowMs(): number;
-  /** Finds a regular file (EISDIR, EINVAL, ELOOP: it is none), without following symbolic links. */
+  /** Finds a regular file (EISDIR, EINVAL, ELOOP: it is none), without following symbolic links. EPERM: it is never cached. */
   hold(file: string | ReadFile): Promise<Outcome<HeldFile>>;
   /** `path`: a directory below the mount's root, '' for the root. */
   list(path: string): Promise<Outcome<Names>>;

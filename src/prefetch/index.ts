@@ -1,9 +1,10 @@
 /** What brings data before it is read: what a mount has of it. */
 import { type BulkMode, PrefetchedSets, type ReadSet, type SetSnapshot } from './data-sets.ts';
 import type { PrefetchHost } from './host.ts';
+import { LargeFiles } from './large-files.ts';
 import type { StoreLimit } from './limit.ts';
+import type { SequenceSnapshot } from './next-files.ts';
 import type { ReadFile } from './order.ts';
-import { InFileOrders } from './orders/in-file.ts';
 import { Plans, type PlansOptions } from './plans/plans.ts';
 import { Scheduler, type PrefetchSnapshot as SchedulerSnapshot } from './scheduler.ts';
 import { Spent } from './spent.ts';
@@ -22,13 +23,14 @@ export interface PrefetchOptions {
 
 export interface PrefetchSnapshot extends SchedulerSnapshot {
   sets: SetSnapshot[];
+  sequences: SequenceSnapshot[];
 }
 
 /** Told of what is opened and read, in the turn of the operation. */
 export class Prefetch {
   readonly scheduler: Scheduler;
   /** What it makes of how large files are read; undefined: nothing. */
-  readonly inFile: InFileOrders | undefined;
+  readonly largeFiles: LargeFiles | undefined;
   /** What jobs have announced. */
   readonly plans: Plans;
   readonly #sets: PrefetchedSets;
@@ -36,10 +38,13 @@ export class Prefetch {
   constructor({ host, requestsMost, bytesMost, limit, bulk, aheadBytes, jobWidth, plans }: PrefetchOptions) {
     const spent = new Spent();
     this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
-    this.inFile = aheadBytes > 0 ? new InFileOrders(this.scheduler, aheadBytes) : undefined;
+    const announced = (path: string): boolean => this.plans.isFollowedIn(path);
+    if (aheadBytes > 0) {
+      this.largeFiles = new LargeFiles({ host, orders: this.scheduler, aheadBytes, announced, bulk, jobWidth });
+    }
     this.#sets = new PrefetchedSets({
       ...{ host, orders: this.scheduler, spent, bulk, jobWidth },
-      announced: (path) => this.plans.isFollowedIn(path),
+      announced,
     });
     this.plans = new Plans({ orders: this.scheduler, spent, host }, plans);
   }
@@ -47,6 +52,7 @@ export class Prefetch {
   /** `hidden`: its reads will not be seen. */
   opened(file: ReadFile, hidden: boolean, set: ReadSet | undefined, nowMs: number): void {
     this.scheduler.opened(file, hidden);
+    if (!hidden) this.largeFiles?.opened(file);
     this.plans.opened(file, hidden);
     if (set !== undefined) this.#sets.opened(file, set, nowMs);
   }
@@ -63,15 +69,18 @@ export class Prefetch {
   ): void {
     this.scheduler.read(file, offset, count);
     this.plans.read(file, offset, count);
+    if (missed) this.largeFiles?.missed(file, thread);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
   snapshot(): PrefetchSnapshot {
-    return { ...this.scheduler.snapshot(), sets: this.#sets.snapshot() };
+    const sequences = this.largeFiles?.nextFiles.snapshot() ?? [];
+    return { ...this.scheduler.snapshot(), sets: this.#sets.snapshot(), sequences };
   }
 
   async stop(): Promise<void> {
     this.plans.stop();
+    this.largeFiles?.stop();
     this.#sets.stop();
     await this.scheduler.stop();
   }

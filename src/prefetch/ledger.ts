@@ -50,12 +50,13 @@ interface Entry {
 
 export class Ledger {
   readonly #keeps: (fileKey: string) => boolean;
-  readonly #entries = new Map<string, Entry>();
+  /** Of a file one for each order that brought some of it. */
+  readonly #entries = new Map<string, Entry[]>();
   readonly #accounts = new Map<string, Account>();
   readonly #byName = new Map<OrderName, Account>();
   /** Of so many files one is noted: a power of two. */
   #oneIn = 1;
-  #sweep: IterableIterator<[string, Entry]> | undefined;
+  #sweep: IterableIterator<[string, Entry[]]> | undefined;
 
   constructor(keeps: (fileKey: string) => boolean) {
     this.#keeps = keeps;
@@ -85,40 +86,51 @@ export class Ledger {
     return this.#byName;
   }
 
-  /** `bytes` of a file, up to `end`, are being brought: who reads them meanwhile has used them. */
-  bringing(account: Account, fileKey: string, end: number, bytes: number, nowMs: number): void {
-    this.#add(account, 'broughtBytes', bytes);
-    if (!this.#noted(fileKey)) return;
-    let entry = this.#entries.get(fileKey);
-    if (entry === undefined || entry.account !== account) {
-      entry = { account, unread: new Ranges(), broughtAtMs: nowMs, late: false };
-      this.#entries.set(fileKey, entry);
+  /**
+   * `bytes` of a file, up to `end`, are being brought: who reads them meanwhile has used them. Says how many count: not those
+   * that are on their way for another order.
+   */
+  bringing(account: Account, fileKey: string, end: number, bytes: number, nowMs: number): number {
+    const of = this.#entries.get(fileKey) ?? [];
+    let gaps: [number, number][] = [[end - bytes, end]];
+    for (const other of of) {
+      if (other.account !== account) gaps = gaps.flatMap(([from, to]) => other.unread.gaps(from, to));
     }
-    entry.unread.add(end - bytes, end);
+    const counted = gaps.reduce((sum, [from, to]) => sum + to - from, 0);
+    this.#add(account, 'broughtBytes', counted);
+    if (!this.#noted(fileKey) || counted === 0) return counted;
+    let entry = of.find((one) => one.account === account);
+    if (entry === undefined) {
+      entry = { account, unread: new Ranges(), broughtAtMs: nowMs, late: false };
+      of.push(entry);
+      this.#entries.set(fileKey, of);
+    }
+    for (const [from, to] of gaps) entry.unread.add(from, to);
     entry.broughtAtMs = nowMs;
     if (this.#entries.size > FILES_MOST) this.#thin();
+    return counted;
   }
 
   /** So many of these, up to `end`, have not come, or came for a reader of their own: what was read of them was not used either. */
   withdraw(account: Account, fileKey: string, end: number, bytes: number): void {
     this.#add(account, 'broughtBytes', -bytes);
     if (!this.#noted(fileKey)) return;
-    const entry = this.#entries.get(fileKey);
-    const unread = entry?.account === account ? entry.unread.take(end - bytes, end) : 0;
+    const entry = this.#entries.get(fileKey)?.find((one) => one.account === account);
+    const unread = entry?.unread.take(end - bytes, end) ?? 0;
     const read = Math.min(account.usedBytes, Math.max(0, bytes - unread) * this.#oneIn);
     this.#add(account, 'usedBytes', -read);
-    if (entry?.account === account && entry.unread.bytes === 0) this.#entries.delete(fileKey);
+    if (entry !== undefined) this.#tidy(fileKey);
   }
 
   /** Bytes of a file are read by somebody. */
   read(fileKey: string, offset: number, count: number): void {
-    const entry = this.#entries.get(fileKey);
-    if (entry === undefined) return;
-    const bytes = entry.unread.take(offset, offset + count) * this.#oneIn;
-    if (bytes === 0) return;
-    this.#add(entry.account, 'usedBytes', bytes);
-    if (entry.late) this.#add(entry.account, 'wastedBytes', -bytes);
-    if (entry.unread.bytes === 0) this.#entries.delete(fileKey);
+    for (const entry of this.#entries.get(fileKey) ?? []) {
+      const bytes = entry.unread.take(offset, offset + count) * this.#oneIn;
+      if (bytes === 0) continue;
+      this.#add(entry.account, 'usedBytes', bytes);
+      if (entry.late) this.#add(entry.account, 'wastedBytes', -bytes);
+      if (entry.unread.bytes === 0) this.#tidy(fileKey);
+    }
   }
 
   /** A file is opened whose reads are not seen. */
@@ -135,13 +147,23 @@ export class Ledger {
         this.#sweep = undefined;
         return;
       }
-      const [fileKey, entry] = value;
+      const [fileKey, of] = value;
       const gone = !this.#keeps(fileKey);
-      if (!gone && (entry.late || nowMs - entry.broughtAtMs < LATE_MS || !SOON.has(entry.account.name))) continue;
-      if (!entry.late) this.#add(entry.account, 'wastedBytes', entry.unread.bytes * this.#oneIn);
-      entry.late = true;
+      for (const entry of of) if (gone || isLate(entry, nowMs)) this.#waste(entry);
       if (gone) this.#entries.delete(fileKey);
     }
+  }
+
+  #waste(entry: Entry): void {
+    if (!entry.late) this.#add(entry.account, 'wastedBytes', entry.unread.bytes * this.#oneIn);
+    entry.late = true;
+  }
+
+  /** Forgets those of a file of which all was read. */
+  #tidy(fileKey: string): void {
+    const left = (this.#entries.get(fileKey) ?? []).filter(({ unread }) => unread.bytes > 0);
+    if (left.length === 0) this.#entries.delete(fileKey);
+    else this.#entries.set(fileKey, left);
   }
 
   #add(account: Account, what: keyof Totals, bytes: number): void {
@@ -163,4 +185,8 @@ export class Ledger {
     for (const fileKey of this.#entries.keys()) if (!this.#noted(fileKey)) this.#entries.delete(fileKey);
     this.#sweep = undefined;
   }
+}
+
+function isLate({ account, broughtAtMs }: Entry, nowMs: number): boolean {
+  return SOON.has(account.name) && nowMs - broughtAtMs >= LATE_MS;
 }

@@ -15,11 +15,21 @@ export interface ReadFile {
   path(): string;
 }
 
+/** Of a path as `ReadFile.path` gives it: where it is. */
+export function directoryOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+/** Where an offset, negative from the end, is in a file of so many bytes. */
+export function placeOf(offset: number, size: number): number {
+  return offset < 0 ? Math.max(0, size + offset) : offset;
+}
+
 /** What is to be brought: a range of a file. */
 export interface Wanted {
   /** By its path as `ReadFile.path` gives it, or as it is open already. */
   readonly file: string | ReadFile;
-  /** Bytes. */
+  /** Bytes; negative: from the end of the file. */
   readonly offset: number;
   /** Bytes; Infinity: to the end of the file. */
   readonly length: number;
@@ -28,7 +38,7 @@ export interface Wanted {
 }
 
 /** By rank: what stands earlier goes first. Demand goes before all of them. */
-export const ORDER_NAMES = ['plan', 'repeat', 'readahead', 'stride', 'bulk', 'unseen'] as const;
+export const ORDER_NAMES = ['plan', 'repeat', 'end', 'readahead', 'stride', 'next-file', 'bulk', 'unseen'] as const;
 export type OrderName = (typeof ORDER_NAMES)[number];
 
 export interface Order {

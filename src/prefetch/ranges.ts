@@ -33,6 +33,18 @@ export class Ranges {
     return added;
   }
 
+  /** Of a range, what is not in it: beginnings and ends. */
+  gaps(offset: number, end: number): [from: number, to: number][] {
+    const gaps: [number, number][] = [];
+    let from = offset;
+    for (let at = 0; at < this.#edges.length && this.#edges[at]! < end; at += 2) {
+      if (this.#edges[at]! > from) gaps.push([from, this.#edges[at]!]);
+      from = Math.max(from, this.#edges[at + 1]!);
+    }
+    if (from < end) gaps.push([from, end]);
+    return gaps;
+  }
+
   /** Takes out what is in it from `offset` to `end`; the bytes. */
   take(offset: number, end: number): number {
     let taken = 0;

@@ -12,66 +12,81 @@ const FILES_LEAST = 4 * NEAR_LEAST;
 const FADE = 1 / 64;
 const SHARE_LEAST = 0.9;
 const OPENS_LEAST = 48;
-const NOWHERE = 0xffff_ffff;
+
+/** What a pass has read. */
+class Pass {
+  /** Items in the order in which they were read. */
+  order: Uint32Array;
+  /** Items read. */
+  count = 0;
+  /** The place of an item in the order; of others there is anything at all, perhaps of a pass long ago. */
+  #places: Uint32Array;
+
+  constructor(room: number) {
+    this.order = new Uint32Array(room);
+    this.#places = new Uint32Array(room);
+  }
+
+  add(item: number): void {
+    if (this.count === this.order.length) this.order = roomFor(this.count, this.order);
+    if (item >= this.#places.length) this.#places = roomFor(item, this.#places);
+    this.#places[item] = this.count;
+    this.order[this.count++] = item;
+  }
+
+  /** -1: the item was not read. */
+  placeOf(item: number): number {
+    const place = item < this.#places.length ? this.#places[item]! : this.count;
+    return place < this.count && this.order[place] === item ? place : -1;
+  }
+}
+
+function roomFor(index: number, array: Uint32Array): Uint32Array {
+  const larger = new Uint32Array(Math.max(index + 1, 2 * array.length));
+  larger.set(array);
+  return larger;
+}
 
 export class Repetition {
-  /** Items in the order of this pass, and of the one before. */
-  #now: Uint32Array;
-  #count = 0;
-  #before: Uint32Array;
-  #beforeCount = 0;
-  /** The place of an item in the pass before. */
-  #place: Uint32Array = new Uint32Array(0);
+  #now: Pass;
+  #before: Pass;
   #share = 0;
   #opens = 0;
   /** Of these, of files that the pass before had. */
   #known = 0;
 
   constructor(room = 1024) {
-    this.#now = new Uint32Array(room);
-    this.#before = new Uint32Array(room);
+    this.#now = new Pass(room);
+    this.#before = new Pass(room);
   }
 
   /** An item is read the first time in this pass. */
   read(item: number): void {
-    if (this.#count === this.#now.length) {
-      const larger = new Uint32Array(this.#count * 2);
-      larger.set(this.#now);
-      this.#now = larger;
-    }
-    this.#now[this.#count++] = item;
-    if (this.#beforeCount === 0) return;
+    this.#now.add(item);
+    if (this.#before.count === 0) return;
     const at = this.#opens++;
-    const place = this.#place[item] ?? NOWHERE;
-    if (place === NOWHERE) return; // the pass before was not seen from its beginning, or the file is new
-    const near = Math.abs(place - at) <= Math.max(NEAR_LEAST, NEAR_SHARE * this.#beforeCount);
+    const place = this.#before.placeOf(item);
+    if (place < 0) return; // the pass before was not seen from its beginning, or the file is new
+    const near = Math.abs(place - at) <= Math.max(NEAR_LEAST, NEAR_SHARE * this.#before.count);
     this.#share += ((near ? 1 : 0) - this.#share) * Math.max(FADE, 1 / ++this.#known);
   }
 
-  /** Another pass begins; `items`: so many are known. */
-  begin(items: number): void {
-    const last = this.#now;
-    this.#now = this.#before;
-    this.#before = last;
-    this.#beforeCount = this.#count;
-    this.#count = 0;
+  /** Another pass begins. What was noted of the one before the last is written over as this one goes on. */
+  begin(): void {
+    [this.#now, this.#before] = [this.#before, this.#now];
+    this.#now.count = 0;
     this.#opens = 0;
     this.#known = 0;
     this.#share = 0;
-    this.#place = new Uint32Array(items).fill(NOWHERE);
-    for (let at = 0; at < this.#beforeCount; at++) {
-      const item = this.#before[at]!;
-      if (item < items) this.#place[item] = at;
-    }
   }
 
   get repeats(): boolean {
-    return this.#beforeCount >= FILES_LEAST && this.#known >= OPENS_LEAST && this.#share >= SHARE_LEAST;
+    return this.#before.count >= FILES_LEAST && this.#known >= OPENS_LEAST && this.#share >= SHARE_LEAST;
   }
 
   /** Whether enough was read to tell. */
   get decided(): boolean {
-    return this.#beforeCount < FILES_LEAST || this.#opens >= 2 * OPENS_LEAST;
+    return this.#before.count < FILES_LEAST || this.#opens >= 2 * OPENS_LEAST;
   }
 
   /** Where the job is, about. */
@@ -81,6 +96,6 @@ export class Repetition {
 
   /** The item at a place; undefined: the pass before ended there. */
   itemAt(place: number): number | undefined {
-    return place < this.#beforeCount ? this.#before[place] : undefined;
+    return place < this.#before.count ? this.#before.order[place] : undefined;
   }
 }

@@ -12,7 +12,7 @@ import { Errno, type Failure, failed } from '../sys/errno.ts';
 import type { HeldFile, PrefetchHost } from './host.ts';
 import { type Account, Ledger, type Totals } from './ledger.ts';
 import { Limiter, type StoreLimit } from './limit.ts';
-import { ORDER_NAMES, type Order, type OrderName, type Orders, type ReadFile, type Wanted } from './order.ts';
+import { ORDER_NAMES, type Order, type OrderName, type Orders, placeOf, type ReadFile, type Wanted } from './order.ts';
 import type { Spent } from './spent.ts';
 import { Trust } from './trust.ts';
 import { AheadWindow } from './window.ts';
@@ -52,6 +52,14 @@ interface Lane {
   empty: boolean;
 }
 
+/** What is under way. */
+interface Item {
+  readonly lane: Lane;
+  readonly wanted: Wanted;
+  /** The store has not answered it: it has a place in the window. */
+  asks: boolean;
+}
+
 export interface OrderSnapshot {
   name: OrderName;
   about: string;
@@ -85,6 +93,8 @@ export class Scheduler implements Orders {
   #jobs: Lane[][] = [];
   #turn = 0;
   #underWay = 0;
+  /** Of those under way, that the store has not answered: what has come, and is not kept yet, asks nothing more of it. */
+  #asking = 0;
   #underWayBytes = 0;
   #answeredMs = 0;
   #failuresInRow = 0;
@@ -200,7 +210,9 @@ export class Scheduler implements Orders {
       this.#underWay++;
       this.#takes(GUESS_BYTES);
       this.#tend ??= setInterval(() => this.#lookAfter(), TEND_MS).unref();
-      void this.#bring(taken.lane, taken.wanted);
+      const item = { ...taken, asks: false };
+      this.#asks(item);
+      void this.#bring(item);
     }
   }
 
@@ -209,7 +221,7 @@ export class Scheduler implements Orders {
     if (this.#underWay === 0) this.#answeredMs = nowMs;
     const hangs = this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS;
     this.#state = hangs ? 'hung' : 'ok';
-    if (hangs || this.#underWay >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
+    if (hangs || this.#asking >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
     if (nowMs < this.#restUntilMs) {
       this.#state = 'failing';
       this.#afterMs(this.#restUntilMs - nowMs);
@@ -271,14 +283,16 @@ export class Scheduler implements Orders {
     return undefined; // one at a time: it is asked again when it wakes
   }
 
-  async #bring(lane: Lane, wanted: Wanted): Promise<void> {
+  async #bring(item: Item): Promise<void> {
+    const { lane, wanted } = item;
     let outcome: number = -Errno.EIO;
     try {
-      outcome = await this.#brought(lane, wanted);
+      outcome = await this.#brought(item);
     } catch (error) {
       this.#host.defect(error);
     } finally {
       this.#underWay--;
+      this.#hasAnswer(item);
       this.#takes(-GUESS_BYTES);
       this.#answered(outcome);
       lane.order.settled(wanted, outcome);
@@ -287,21 +301,35 @@ export class Scheduler implements Orders {
     }
   }
 
-  async #brought(lane: Lane, wanted: Wanted): Promise<number> {
+  #asks(item: Item): void {
+    if (item.asks) return;
+    item.asks = true;
+    this.#asking++;
+  }
+
+  #hasAnswer(item: Item): void {
+    if (!item.asks) return;
+    item.asks = false;
+    this.#asking--;
+  }
+
+  async #brought(item: Item): Promise<number> {
+    const { lane, wanted } = item;
     const found = await this.#host.hold(wanted.file);
     if (failed(found)) return found;
     const held = found as HeldFile;
     try {
       if (wanted.sizeMost !== undefined && held.size > wanted.sizeMost) return -Errno.EFBIG;
-      const end = Math.min(wanted.offset + wanted.length, held.size);
-      const missing = held.missingBytes(wanted.offset, end - wanted.offset);
+      const offset = placeOf(wanted.offset, held.size);
+      const end = Math.min(offset + wanted.length, held.size);
+      const missing = held.missingBytes(offset, end - offset);
       this.#spent.remove(held.fileKey); // somebody will read it
       if (missing > 0 && held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
       let brought = 0;
-      for (let at = wanted.offset; at < end; at += PART_BYTES) {
-        if (this.#stopped || (at > wanted.offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
-        if (at > wanted.offset) await turn(); // who has a higher rank goes first
-        const came = await this.#part(lane, held, at, Math.min(PART_BYTES, end - at));
+      for (let at = offset; at < end; at += PART_BYTES) {
+        if (this.#stopped || (at > offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
+        if (at > offset) await turn(); // who has a higher rank goes first
+        const came = await this.#part(item, held, at, Math.min(PART_BYTES, end - at));
         if (came < 0) return came;
         brought += came;
         this.#answeredMs = this.#host.nowMs();
@@ -318,24 +346,31 @@ export class Scheduler implements Orders {
     return this.#lanes.includes(lane) && lane.order.goesOn?.() !== false;
   }
 
-  async #part(lane: Lane, held: HeldFile, offset: number, length: number): Promise<number> {
+  async #part(item: Item, held: HeldFile, offset: number, length: number): Promise<number> {
+    const { account } = item.lane;
     const missing = held.missingBytes(offset, length);
     if (missing <= 0) return 0;
     const more = Math.max(0, missing - GUESS_BYTES);
     this.#takes(more);
     let came = 0;
-    let begunMs = 0;
+    let counted = 0;
+    let tookMs = 0;
     try {
       await this.#makeRoom(missing);
-      this.ledger.bringing(lane.account, held.fileKey, offset + length, missing, this.#host.nowMs());
-      begunMs = this.#host.nowMs();
-      came = (await held.fill(offset, length)) as number;
+      this.#asks(item);
+      const begunMs = this.#host.nowMs();
+      counted = this.ledger.bringing(account, held.fileKey, offset + length, missing, begunMs);
+      came = (await held.fill(offset, length, () => {
+        tookMs = this.#host.nowMs() - begunMs;
+        this.#hasAnswer(item);
+        this.#soon();
+      })) as number;
     } finally {
       this.#takes(-more);
     }
-    if (came > 0 && missing <= WHOLE_BYTES) this.#window.answered(this.#host.nowMs() - begunMs);
-    const lost = missing - Math.max(0, came);
-    if (lost > 0) this.ledger.withdraw(lane.account, held.fileKey, offset + length, lost);
+    if (came > 0 && missing <= WHOLE_BYTES && tookMs > 0) this.#window.answered(tookMs);
+    const lost = counted - Math.max(0, came);
+    if (lost > 0) this.ledger.withdraw(account, held.fileKey, offset + length, lost);
     return came;
   }
 

@@ -31,6 +31,12 @@ const LEAD_FILES = 262_144;
 const REPEAT_SHARE = 1 / 16;
 /** Who reads a larger file (a tar shard) is read ahead of in it; to bring others meanwhile would take the link from them. */
 const LARGE_BYTES = 8 * 1024 * 1024;
+/**
+ * Of its files under way at once, at first; and as many more as a fraction of those that the job has opened. At first nearly
+ * all that the job asks for it has to wait for, in the queue that is made here: so that is kept short.
+ */
+const FIRST_UNDER_WAY = 16;
+const OPENS_EACH = 4;
 /** Without an open for so long, in ms, nothing more is brought. */
 const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
@@ -81,6 +87,7 @@ export class SetPass implements Order, SpentOwner {
   #opens = 0;
   #rereads = 0;
   #readBytes = 0;
+  #underWay = 0;
   /** Brought and not read. */
   #unread = 0;
   #cached = 0;
@@ -186,7 +193,7 @@ export class SetPass implements Order, SpentOwner {
     this.#pass = pass;
     this.#cursor = 0;
     this.#repeatCursor = 0;
-    this.#repetition.begin(this.#catalogue.size);
+    this.#repetition.begin();
     this.#opens = 0;
     this.#rereads = 0;
     this.#readBytes = 0;
@@ -212,7 +219,7 @@ export class SetPass implements Order, SpentOwner {
     this.#waits = true;
     // What comes later must not take the room of what comes next.
     const inOrder = this.#repetition.repeats || !this.#repetition.decided;
-    if (!this.#mayGoOn() || (this.name === 'unseen' && inOrder)) return undefined;
+    if (!this.#mayBegin() || (this.name === 'unseen' && inOrder)) return undefined;
     const again = this.#retried();
     if (again !== undefined) return again;
     const until = Math.min(this.#catalogue.size, this.#cursor + LOOKED_AT_MOST);
@@ -235,7 +242,7 @@ export class SetPass implements Order, SpentOwner {
 
   #nextRepeated(): Wanted | undefined {
     this.#waits = true;
-    if (!this.#repetition.repeats || !this.#mayGoOn()) return undefined;
+    if (!this.#repetition.repeats || !this.#mayBegin()) return undefined;
     if (this.#unread * this.#meanBytes > REPEAT_SHARE * this.#parts.host.capacityBytes()) return undefined;
     this.#repeatCursor = Math.max(this.#repeatCursor, this.#repetition.at);
     const again = this.#retried();
@@ -264,6 +271,7 @@ export class SetPass implements Order, SpentOwner {
 
   #wanted(item: number): Wanted {
     this.#waits = false;
+    this.#underWay++;
     this.#catalogue.give(item, this.#pass);
     return { file: this.#catalogue.path(item), offset: 0, length: Number.POSITIVE_INFINITY, sizeMost: LARGE_BYTES };
   }
@@ -273,6 +281,8 @@ export class SetPass implements Order, SpentOwner {
   }
 
   settled({ file }: Wanted, outcome: Outcome<number>): void {
+    this.#underWay--;
+    this.#goOn();
     const item = this.#catalogue.find(file as string);
     if (item < 0) return;
     if (!failed(outcome)) {
@@ -297,6 +307,10 @@ export class SetPass implements Order, SpentOwner {
   #refused(): void {
     const { roomBytes } = this.#parts.orders;
     if (roomBytes < 2 * this.#meanBytes || ++this.#refusals >= REFUSALS_MOST) this.#refusedAtRoom = roomBytes;
+  }
+
+  #mayBegin(): boolean {
+    return this.#underWay < Math.max(FIRST_UNDER_WAY, this.#sized / OPENS_EACH) && this.#mayGoOn();
   }
 
   #mayGoOn(): boolean {

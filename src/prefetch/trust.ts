@@ -3,7 +3,7 @@
  * still noted (its shadow), and once most of that was read it is believed again.
  */
 import type { Account } from './ledger.ts';
-import type { ReadFile } from './order.ts';
+import { placeOf, type ReadFile } from './order.ts';
 
 /** Used or wasted before anything is decided, in bytes. */
 const JUDGED_FROM_BYTES = 4 * 1024 * 1024;
@@ -17,8 +17,9 @@ const SHADOW_ACCURACY = 0.7;
 
 interface Noted {
   file: string | ReadFile;
+  /** Negative: from the end. */
   offset: number;
-  end: number;
+  length: number;
   read: boolean;
 }
 
@@ -41,7 +42,7 @@ export class Trust {
 
   /** A prediction of one that is not believed: nothing is brought for it. */
   noted(file: string | ReadFile, offset: number, length: number): void {
-    this.#shadow.push({ file, offset, end: offset + length, read: false });
+    this.#shadow.push({ file, offset, length, read: false });
     if (this.#shadow.length > SHADOW_MOST) this.#shadow.shift();
   }
 
@@ -51,7 +52,8 @@ export class Trust {
     let path: string | undefined;
     let read = 0;
     for (const noted of this.#shadow) {
-      if (!noted.read && offset < noted.end && end > noted.offset) {
+      const from = placeOf(noted.offset, file.attributes.size);
+      if (!noted.read && offset < from + noted.length && end > from) {
         if (typeof noted.file === 'string') path ??= file.path();
         noted.read = noted.file === (typeof noted.file === 'string' ? path : file);
       }

@@ -1,7 +1,10 @@
 /**
- * How many requests ahead of a reader may be under way. Grows while answers take as long as ever and shrinks when they begin to wait
- * for each other, as TCP Vegas does (Brakmo and Peterson, 1995): requests / least time is what the source could do,
- * requests / present time what it does; the difference, times the least time, is how many of them wait in a queue.
+ * How many requests ahead of a reader may be under way. Grows while answers take as long as ever and shrinks when they begin to
+ * wait for each other, as TCP Vegas does (Brakmo and Peterson, 1995): requests / least time is what the source could do,
+ * requests / present time what it does; the difference, times the least time, is how many of them wait in a queue. Until some
+ * do it doubles (slow start). A queue of half of them, which doubles the time of an answer, is borne: a processor that is
+ * shared with the readers delays answers by as much, and a window that gave way to that would leave the source idle (for the
+ * same reason Netflix's Gradient2, concurrency-limits, 2018, bears 1.5 times).
  *
  * The time is that which a quarter of the answers of one round stay below, not the mean nor the shortest: a queue holds up all
  * of them alike, but a busy processor, or a source with some slow servers, only some, and that must not look like a queue.
@@ -12,7 +15,7 @@ export interface AheadLimits {
   first: number;
   least: number;
   most: number;
-  /** That may wait in a queue: with fewer the window grows, by as many, and with more than `shrink` it shrinks. */
+  /** That may wait in a queue in any case: with fewer the window grows, by as many, and with more than `shrink` it may shrink. */
   grow: number;
   shrink: number;
 }
@@ -24,12 +27,16 @@ const QUANTILE = 1 / 4;
 const ROUND_LEAST = 16;
 /** How fast the least time is forgotten, so that a source that has become slower is not taken for a busy one: by round. */
 const FORGET = 1 + 1 / 512;
-/** Of those in a queue beyond `shrink`, the share that the window loses at once. */
-const SHRINK_SHARE = 1 / 8;
+/** Of those under way the share in a queue below which the window grows, and beyond which it shrinks. */
+const GROW_BELOW = 1 / 4;
+const SHRINK_FROM = 1 / 2;
+/** Of those in a queue beyond that, the share that the window loses at once. */
+const LOST_SHARE = 1 / 8;
 
 export class AheadWindow {
   readonly #limits: AheadLimits;
   #size: number;
+  #doubles = true;
   #leastMs = Number.POSITIVE_INFINITY;
   #round: number[] = [];
 
@@ -50,10 +57,13 @@ export class AheadWindow {
     this.#round = [];
     this.#leastMs = Math.min(this.#leastMs * FORGET, presentMs);
     const queued = this.#size * (1 - this.#leastMs / presentMs);
-    const { least, most, grow, shrink } = this.#limits;
-    if (queued < grow) this.#size = Math.min(most, this.#size + grow);
-    else if (queued > shrink) {
-      this.#size = Math.max(least, this.#size - 1 - Math.floor((queued - shrink) * SHRINK_SHARE));
+    const { least, grow, shrink } = this.#limits;
+    const most = Math.max(shrink, this.#size * SHRINK_FROM);
+    if (queued < Math.max(grow, this.#size * GROW_BELOW)) {
+      this.#size = Math.min(this.#limits.most, this.#doubles ? 2 * this.#size : this.#size + grow);
+      return;
     }
+    this.#doubles = false;
+    if (queued > most) this.#size = Math.max(least, this.#size - 1 - Math.floor((queued - most) * LOST_SHARE));
   }
 }

@@ -75,6 +75,15 @@ export function failed(outcome: unknown): outcome is Failure {
   return typeof outcome === 'number' && outcome < 0;
 }
 
+/** An answer about the file: its name does not lead to it any more. Other failures say that this could not be found out. */
+export function isGone(failure: Failure): boolean {
+  return GONE.has(failure);
+}
+
+const GONE: ReadonlySet<Failure> = new Set(
+  [Errno.ENOENT, Errno.ENOTDIR, Errno.ESTALE, Errno.ELOOP].map((errno) => -errno),
+);
+
 /** Continues with a reply's value, at once when it is there already; failures pass through untouched. */
 export function andThen<T, U>(reply: Reply<T>, next: (value: T) => Reply<U>): Reply<U> {
   if (reply instanceof Promise) return reply.then((outcome) => (failed(outcome) ? outcome : next(outcome as T)));

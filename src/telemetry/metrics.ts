@@ -212,6 +212,9 @@ export const metrics: readonly Metric[] = [
   gauge('prefetch.sets[].files', undefined, '', 'Files found below it so far.', early),
   text('prefetch.sets[].listed', 'Whether these are all.', early),
   text('prefetch.sets[].repeats', 'Whether it is read in the order of the pass before.', early),
+  text('prefetch.sequences[].path', 'A directory whose large files are read in the order of their names.', early),
+  gauge('prefetch.sequences[].step', undefined, '', "From one of a reader's files to its next.", early),
+  gauge('prefetch.sequences[].readers', undefined, '', 'Processes that read there.', early),
 
   text('plans[].name', 'A plan that a job has announced (docs/PLAN.md).', early),
   counter('plans[].items', undefined, '', 'Files and ranges announced.', early),

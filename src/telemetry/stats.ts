@@ -139,6 +139,8 @@ export interface PrefetchStats {
   orders: { name: string; about: string; bytes: number; usedBytes: number; wastedBytes: number; believed: boolean }[];
   /** Data sets of which what is missing is brought: files found below, whether that is all, and whether the order repeats. */
   sets: { path: string; files: number; listed: boolean; repeats: boolean }[];
+  /** Directories whose large files are read in the order of their names: from one of a reader's to its next, and its readers. */
+  sequences: { path: string; step: number; readers: number }[];
 }
 
 /** What a job said it will read; see docs/PLAN.md. */

@@ -142,7 +142,7 @@ test('processes that share a descriptor are streams of their own', () => {
 test('what is known of files and streams is bounded', () => {
   const known = streams();
   const forgotten: string[] = [];
-  known.listener = { read: () => {}, forgotten: (file) => forgotten.push(file.path()) };
+  known.listener = { began: () => {}, read: () => {}, forgotten: (file) => forgotten.push(file.path()) };
   for (let file = 0; file < 300; file++) {
     const handle = handleOf(new FakeFile(`file ${file}`, SIZE));
     for (let thread = 0; thread < 40; thread++) known.reading(handle, thread + 1, thread * MIB, 4096, file);

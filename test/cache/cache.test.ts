@@ -111,6 +111,36 @@ test('what was read from a file that changed meanwhile is handed out and not kep
   await cache.shutdown();
 });
 
+test('what was read when nobody could say whether the file is what it was is not kept; what was kept before stays', async () => {
+  const key = { ...KEY, file: 'large', size: 4 << 20 };
+  const cache = await open(temporaryDirectory());
+  const source = new TrueSource(key);
+  const content = cache.acquire(key)!;
+  const first = (await content.fill(1 << 20, 0, source)) as number;
+  assert.ok(first >= 1 << 20);
+  source.silent = true;
+  assert.ok((await readRange(content, source, 2 << 20, 100)).equals(source.content.subarray(2 << 20, (2 << 20) + 100)));
+  assert.equal(await content.fill(1 << 20, 2 << 20, source), -Errno.EIO);
+  assert.equal(content.stale, false);
+  assert.equal(cache.presentBytes(key), first);
+  source.silent = false;
+  assert.equal(first + ((await content.fill(key.size, 0, source)) as number), key.size);
+  assert.ok(content.complete);
+  content.release();
+  await cache.shutdown();
+});
+
+test('a read that ends early, of a file of which nothing more can be found out, is an error', async () => {
+  const cache = await open(temporaryDirectory());
+  const source = new TrueSource({ ...KEY, size: 5000 });
+  source.silent = true;
+  const content = cache.acquire(KEY)!;
+  await assert.rejects(readRange(content, source, 0, 20_000), /-5/);
+  assert.equal(content.stale, false);
+  content.release();
+  await cache.shutdown();
+});
+
 test('a file that became shorter is read to its new end, and its object given up', async () => {
   const cache = await open(temporaryDirectory());
   const source = new TrueSource({ ...KEY, size: 5000 });
@@ -210,6 +240,33 @@ test('of a file larger than the room a part is kept, and the rest read from the 
   await cache.shutdown();
 });
 
+test('what has arrived is read at once, before it is kept, and not when the source has changed', async () => {
+  for (const changed of [false, true]) {
+    const cache = await open(temporaryDirectory());
+    const source = new TrueSource(KEY);
+    const asked = Promise.withResolvers<boolean>();
+    source.unchanged = () => asked.promise;
+    const content = cache.acquire(KEY)!;
+    const into = Buffer.alloc(KEY.size);
+    const arrived = Promise.withResolvers<void>();
+    const filled = content.fill(KEY.size, 0, source, () => arrived.resolve());
+    assert.equal(content.readNow(into, KEY.size, 0), -Errno.EAGAIN, 'on its way');
+    await arrived.promise;
+    assert.equal(content.complete, false);
+    assert.equal(content.readNow(into, KEY.size, 0), KEY.size);
+    assert.ok(into.equals(source.content));
+    assert.equal(content.readNow(into, 1000, KEY.size - 100), 100, 'short at the end');
+    assert.ok(into.subarray(0, 100).equals(source.content.subarray(KEY.size - 100)));
+    asked.resolve(!changed);
+    await filled;
+    assert.equal(content.complete, !changed);
+    assert.equal(content.readNow(into, 100, 0), changed ? -Errno.EAGAIN : 100);
+    assert.deepEqual([source.reads, source.bytes], [1, KEY.size]);
+    content.release();
+    await cache.shutdown();
+  }
+});
+
 test('of a chunk that finds no room only the pages that are asked for are read', async () => {
   const cache = await open(temporaryDirectory(), { sizeBytes: 1 << 20, chunkBytes: 256 << 10 });
   const key = { file: 'table', version: 'v', size: (4 << 20) + 100 };
@@ -301,8 +358,7 @@ test('a partly cached file that is cut short while it is open does not grow agai
   const source = new TrueSource(key);
   const content = cache.acquire(key)!;
   await readRange(content, source, 0, 1 << 20);
-  const part = Buffer.alloc(1 << 20);
-  for (let i = 0; i < 500 && content.readNow(part, 1 << 20, 0) < 0; i++) await pause(5);
+  await untilKept(cache, key, 1 << 20);
   fs.truncateSync(objectFiles(directory)[0]!, 5000);
   await readRange(content, source, 2 << 20, 1 << 20); // what is stored of this would lengthen the file
   await pause(100);

@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { after } from 'node:test';
 import type { Cache, CachedContent, ContentKey, ContentSource } from '../../src/cache/index.ts';
+import { Errno, type Outcome } from '../../src/sys/errno.ts';
 
 export const CHUNK = 4096;
 
@@ -28,12 +29,15 @@ function made(file: string, version: string, size: number): Buffer {
   return bytes;
 }
 
-/** A source that counts what it is asked; `changed`: it says that the file is no longer what it was. */
+/**
+ * A source that counts what it is asked; `changed`: it says that the file is no longer what it was; `silent`: it cannot say.
+ */
 export class TrueSource implements ContentSource {
   readonly content: Buffer;
   reads = 0;
   bytes = 0;
   changed = false;
+  silent = false;
   /** Set to hold reads back until it resolves. */
   gate: Promise<void> | undefined;
 
@@ -51,8 +55,8 @@ export class TrueSource implements ContentSource {
     return count;
   }
 
-  async unchanged(): Promise<boolean> {
-    return !this.changed;
+  async unchanged(): Promise<Outcome<boolean>> {
+    return this.silent ? -Errno.EIO : !this.changed;
   }
 }
 

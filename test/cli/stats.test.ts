@@ -12,8 +12,8 @@ import { painted } from '../../src/cli/stats-watch.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
 import { command, type Mounted, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { finished, launch } from '../support/run.ts';
+import { later, NOTHING_HIDDEN, processOf, sample, thousandReaders } from '../support/stats-sample.ts';
 import { withWatchdog } from '../support/watchdog.ts';
-import { later, NOTHING_HIDDEN, processOf, sample, thousandReaders } from './stats-sample.ts';
 
 const clock = '09:00:00';
 const texts = (lines: readonly Line[]): string[] => lines.map(({ text }) => text);

@@ -10,8 +10,8 @@ import { Core } from '../../src/overlay/core.ts';
 import { Demand } from '../../src/overlay/demand.ts';
 import type { Caller } from '../../src/overlay/filesystem.ts';
 import { Overlay, ROOT, type WarmupProgress } from '../../src/overlay/index.ts';
+import { Slots } from '../../src/overlay/slots.ts';
 import type { Job } from '../../src/overlay/warmup/job.ts';
-import { Slots } from '../../src/overlay/warmup/slots.ts';
 import { PATHS_MOST } from '../../src/overlay/warmup/walk.ts';
 import { Warmups } from '../../src/overlay/warmup/warmups.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
@@ -41,6 +41,7 @@ interface StageOptions {
   speed?: 'inline' | 'pooled';
   requests?: number;
   sizeBytes?: number;
+  rules?: { pin: string[]; neverCache: string[] };
 }
 
 async function onOverlay(options: StageOptions, body: (stage: Stage) => Promise<void>): Promise<void> {
@@ -63,6 +64,7 @@ async function onOverlay(options: StageOptions, body: (stage: Stage) => Promise<
     reserveBytes: 0,
     storeId: store.id,
     log: silentLog,
+    ...(options.rules && { rules: options.rules }),
   });
   const overlay = new Overlay({
     store,
@@ -253,6 +255,21 @@ test('what does not fit ends it early, before anything is pushed out', async () 
     assert.ok(stage.cache.snapshot().usedBytes <= 2 * MIB);
     const again = await done(stage, ['']);
     assert.deepEqual([again.state, again.bytes.cached > 0], ['full', true]);
+  });
+});
+
+test('what is never cached is left out, and said to be so when it is named; what is pinned stays', async () => {
+  const files = { 'kept/a': 100_000, 'kept/b': 100_000, 'never/a': 100_000, 'other/a': 100_000 };
+  const rules = { pin: ['kept'], neverCache: ['never'] };
+  await onOverlay({ files, rules }, async (stage) => {
+    const all = await done(stage, ['']);
+    assert.deepEqual([all.state, all.files.fetched, all.files.skipped, all.files.failed], ['done', 3, 1, 0]);
+    assert.equal(all.files.found, 3);
+    assert.equal(stage.cache.snapshot().usedBytes, 300_000);
+    assert.equal(stage.cache.snapshot().pinnedBytes, 200_000);
+    const named = await done(stage, ['never/a', 'other/a']);
+    assert.deepEqual([named.state, named.files.whole, named.files.failed], ['done', 1, 1]);
+    assert.deepEqual(named.errors, [{ path: 'never/a', error: 'EPERM' }]);
   });
 });
 

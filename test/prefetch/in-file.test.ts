@@ -1,7 +1,7 @@
 /** What readers of large files get of a link, in virtual time: the goals of prefetching inside files. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Link, VirtualFile, VirtualStore } from './virtual-store.ts';
+import { type Link, VirtualMount, VirtualStore } from './virtual-store.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -17,15 +17,15 @@ async function shareOf(
   aheadBytes?: number,
 ): Promise<{ share: number; asked: number }> {
   const store = new VirtualStore(link);
-  const file = new VirtualFile(store, size, aheadBytes);
+  const mount = new VirtualMount(store, { big: size }, aheadBytes);
   let seconds = 0;
-  const all = Promise.all(readers.map((reads, number) => file.reads(reads, number + 1)));
+  const all = Promise.all(readers.map((reads, number) => mount.reads('big', reads, number + 1)));
   await store.during(
     all.then((took) => {
-      seconds = Math.max(...took);
+      seconds = Math.max(...took.map((reader) => reader.seconds));
     }),
   );
-  await store.during(file.prefetch.stop());
+  await store.during(mount.prefetch.stop());
   const bytes = readers.flat().reduce((sum, [, length]) => sum + length, 0);
   return { share: bytes / link.bytesPerSecond / seconds, asked: store.bytes / bytes };
 }
@@ -104,9 +104,28 @@ test('who reads here and there has nothing brought', async () => {
   };
   const reads = times(2000, () => [next(16_384) * 64 * KIB, 64 * KIB]);
   const store = new VirtualStore(LINK);
-  const file = new VirtualFile(store, 1024 * MIB);
-  await store.during(file.reads(reads).then(() => {}));
-  await store.during(file.prefetch.stop());
+  const mount = new VirtualMount(store, { big: 1024 * MIB });
+  await store.during(mount.reads('big', reads).then(() => {}));
+  await store.during(mount.prefetch.stop());
   const distinct = new Set(reads.map(([offset]) => offset)).size;
   assert.ok(store.bytes <= distinct * 64 * KIB * 1.01, `${store.bytes / distinct / 64 / KIB} of what was read`);
+});
+
+test('who changes his ways as soon as they are understood has hardly anything brought in vain', async (context) => {
+  const steps = [1, -1, 16, 5, -16];
+  let state = 7;
+  const next = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  let start = 0;
+  const reads = times(480, (at): Read => {
+    const step = steps[Math.floor(at / 24) % steps.length]!;
+    const span = 24 * Math.abs(step);
+    if (at % 24 === 0) start = span + next(16_384 - 2 * span);
+    return [(start + step * (at % 24)) * 64 * KIB, 64 * KIB];
+  });
+  const { asked } = await shareOf(LINK, 1024 * MIB, [reads]);
+  context.diagnostic(`${asked.toFixed(3)} bytes asked for`);
+  assert.ok(asked <= 1.1, `${asked.toFixed(3)} bytes asked for, for each that was read`);
 });

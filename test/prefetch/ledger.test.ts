@@ -33,3 +33,13 @@ test('of what has not come, only what was read is taken from what was used', () 
   ledger.withdraw(account, 'file', SIZE, SIZE);
   assert.deepEqual(sums(ledger), [SIZE, SIZE, 0]);
 });
+
+test('what two orders bring of one file counts once, for the one that began it', () => {
+  const ledger = new Ledger(() => true);
+  const [first, second] = [ledger.account('next-file', 'data'), ledger.account('readahead', 'data/a')];
+  assert.equal(ledger.bringing(first, 'a', SIZE, SIZE, 0), SIZE);
+  assert.equal(ledger.bringing(second, 'a', 2 * SIZE, 2 * SIZE, 0), SIZE, 'half of it is on its way');
+  ledger.read('a', 0, 2 * SIZE);
+  for (const account of [first, second]) assert.deepEqual([account.broughtBytes, account.usedBytes], [SIZE, SIZE]);
+  assert.equal(ledger.files, 0);
+});

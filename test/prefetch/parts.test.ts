@@ -133,7 +133,7 @@ test('a pass that repeats is told from one that is shuffled, also when readers d
   const order = shuffled(items, 3);
   const repetition = new Repetition();
   const read = (all: readonly number[]): boolean => {
-    repetition.begin(items.length);
+    repetition.begin();
     for (const item of all) repetition.read(item);
     return repetition.repeats;
   };
@@ -143,9 +143,24 @@ test('a pass that repeats is told from one that is shuffled, also when readers d
   const drifted = shuffled(items, 4);
   for (let i = 0; i + 100 < drifted.length; i += 100) drifted.splice(i, 100, ...shuffled(drifted.slice(i, i + 100), i));
   assert.equal(read(drifted), true);
-  repetition.begin(items.length);
+  repetition.begin();
   for (const item of drifted.slice(0, 1000)) repetition.read(item);
   assert.equal(repetition.itemAt(repetition.at), drifted[1000]);
+});
+
+test('what a pass long ago read is not taken for what the last one read', () => {
+  const repetition = new Repetition(16);
+  const read = (first: number, count: number): boolean => {
+    repetition.begin();
+    for (let item = first; item < first + count; item++) repetition.read(item);
+    return repetition.repeats;
+  };
+  assert.equal(read(0, 4000), false);
+  assert.equal(read(0, 4000), true);
+  assert.equal(read(4000, 2000), false, 'other files');
+  assert.equal(read(0, 2000), false, 'those of the pass before the last');
+  assert.equal(read(4000, 2000), false);
+  assert.equal(read(4000, 2000), true);
 });
 
 test('the limits of a store hold for what nobody waits for, and readers use them up', () => {

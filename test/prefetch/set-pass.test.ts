@@ -26,6 +26,22 @@ test('the rest of a set that is shuffled is brought, each file once', async () =
   });
 });
 
+test('a set goes on being brought however many others a file or two is read of', async () => {
+  await onModel({ files: 200, capacity: 400, perRead: 4 }, async (model) => {
+    const order = shuffled(model.paths, 1);
+    for (const path of order.slice(0, 50)) await model.open(path);
+    const others = Array.from({ length: 3000 }, (_, at) => `other-${at}`);
+    for (const path of others) {
+      const file = { nodeId: 2, fileKey: `${path}/f`, attributes: { size: 1 }, path: () => `${path}/f` };
+      model.sets.missed(file, { path, pass: 1 }, 1, model.nowMs);
+    }
+    assert.deepEqual(
+      model.sets.snapshot().map(({ path }) => path),
+      ['data'],
+    );
+  });
+});
+
 test('with half the room every pass asks the store for the other half, and little is waited for', async () => {
   await onModel({ files: FILES, capacity: FILES / 2, perRead: 4 }, async (model) => {
     const first = await model.read(shuffled(model.paths, 1));

@@ -76,3 +76,27 @@ test('of one set, and beside what runs in no passes, rank is all', async () => {
   );
   assert.deepEqual(await share([orderOf('readahead', 'file'), orderOf('plan', 'job')]), [0, 1]);
 });
+
+test('what has come, and is being kept, leaves its place to what is next', async () => {
+  const kept = Promise.withResolvers<number>();
+  const slow: PrefetchHost = {
+    ...host,
+    hold: async (file) => ({
+      ...(await host.hold(file)),
+      fill: (_offset, _length, arrived) => {
+        setImmediate(() => arrived?.());
+        return kept.promise;
+      },
+    }),
+  };
+  const bytesMost = 100 * 128 * 1024;
+  const scheduler = new Scheduler(slow, new Spent(), { requestsMost: 8, bytesMost });
+  const order = orderOf('stride', 'file');
+  scheduler.add(order);
+  for (let turns = 0; turns < 1000; turns++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(order.given, 100, 'as many as their bytes may be held');
+  assert.equal(scheduler.snapshot().underWay, 100);
+  order.ended = true;
+  kept.resolve(1000);
+  await scheduler.stop();
+});

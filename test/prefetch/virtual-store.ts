@@ -5,8 +5,11 @@
 
 import { Readers } from '../../src/access/data-set-readers.ts';
 import { Streams } from '../../src/access/streams.ts';
+import type { BulkMode } from '../../src/prefetch/data-sets.ts';
 import type { HeldFile, PrefetchHost } from '../../src/prefetch/host.ts';
 import { Prefetch } from '../../src/prefetch/index.ts';
+import { directoryOf } from '../../src/prefetch/order.ts';
+import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { FakeFile, handleOf } from '../access/trace-support.ts';
 
@@ -59,49 +62,43 @@ export class VirtualStore {
   }
 }
 
-/** A large file of the store, a cache that holds all of it, and who reads it. */
-export class VirtualFile {
-  readonly size: number;
+/** A file of the store, in a cache that holds all of it. */
+class VirtualFile {
   readonly file: FakeFile;
-  readonly store: VirtualStore;
-  readonly prefetch: Prefetch;
-  readonly streams: Streams = new Streams(new Readers((thread) => ({ pid: thread, command: 'reader', job: 1 })));
+  readonly held: HeldFile;
+  readonly #store: VirtualStore;
   readonly #present: Uint8Array;
   readonly #underWay = new Map<number, Promise<void>>();
+  #found: Promise<void> | undefined;
 
-  constructor(store: VirtualStore, size: number, aheadBytes = 8 * MIB) {
-    this.store = store;
-    this.size = size;
-    this.file = new FakeFile('big', size);
+  constructor(store: VirtualStore, path: string, size: number) {
+    this.#store = store;
+    this.file = new FakeFile(path, size);
     this.#present = new Uint8Array(Math.ceil(size / CHUNK_BYTES));
-    this.prefetch = new Prefetch({
-      host: this.#host(),
-      requestsMost: 36,
-      bytesMost: 64 * MIB,
-      bulk: 'off',
-      aheadBytes,
-      jobWidth: async () => 1,
-      plans: { log: silentLog, mountpoint: '/mnt/ml' },
-    });
-    this.streams.listener = this.prefetch.inFile;
+    this.held = {
+      fileKey: this.file.fileKey,
+      size,
+      opens: 1,
+      missingBytes: (offset, length) => this.#missing(offset, length),
+      fill: async (offset, length, arrived) => {
+        const bytes = await this.bring(offset, length);
+        arrived?.();
+        return bytes;
+      },
+      release: () => {},
+    };
   }
 
-  /** Reads as a process of this number would; `seconds` it took, in the time of the store. */
-  async reads(reads: Iterable<readonly [offset: number, size: number]>, process = 7): Promise<number> {
-    const handle = handleOf(this.file, 'tier');
-    const begunMs = this.store.nowMs;
-    for (const [offset, size] of reads) {
-      const { nowMs } = this.store;
-      this.streams.reading(handle, process, offset, size, nowMs);
-      await this.#bring(offset, size);
-      this.prefetch.read(this.file, offset, size, false, undefined, process, this.store.nowMs);
-    }
-    return (this.store.nowMs - begunMs) / 1000;
+  /** Looked up and opened: a trip, once. */
+  found(): Promise<void> {
+    this.#found ??= this.#store.request(0);
+    return this.#found;
   }
 
   /** Fetches what is missing of a range, and waits for what is on its way; the bytes that were fetched. */
-  async #bring(offset: number, length: number): Promise<number> {
-    const last = Math.ceil(Math.min(offset + length, this.size) / CHUNK_BYTES) - 1;
+  async bring(offset: number, length: number): Promise<number> {
+    const { size } = this.file.attributes;
+    const last = Math.ceil(Math.min(offset + length, size) / CHUNK_BYTES) - 1;
     const waits: Promise<void>[] = [];
     let bytes = 0;
     for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk <= last; ) {
@@ -120,8 +117,17 @@ export class VirtualFile {
     return bytes;
   }
 
+  #missing(offset: number, length: number): number {
+    let missing = 0;
+    const end = Math.min(offset + length, this.file.attributes.size);
+    for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk * CHUNK_BYTES < end; chunk++) {
+      if (this.#present[chunk] === 0) missing += CHUNK_BYTES;
+    }
+    return Math.min(missing, length);
+  }
+
   #fetch(first: number, end: number): Promise<void> {
-    const fetch = this.store.request((end - first) * CHUNK_BYTES).then(() => {
+    const fetch = this.#store.request((end - first) * CHUNK_BYTES).then(() => {
       for (let chunk = first; chunk < end; chunk++) {
         this.#present[chunk] = 1;
         this.#underWay.delete(chunk);
@@ -130,30 +136,76 @@ export class VirtualFile {
     for (let chunk = first; chunk < end; chunk++) this.#underWay.set(chunk, fetch);
     return fetch;
   }
+}
+
+/** A mount of files of the store, by their paths, and who reads them. */
+export class VirtualMount {
+  readonly store: VirtualStore;
+  readonly prefetch: Prefetch;
+  readonly streams: Streams = new Streams(new Readers((thread) => ({ pid: thread, command: 'reader', job: 1 })));
+  readonly #files = new Map<string, VirtualFile>();
+
+  constructor(
+    store: VirtualStore,
+    sizes: Readonly<Record<string, number>>,
+    aheadBytes = 8 * MIB,
+    bulk: BulkMode = 'off',
+  ) {
+    this.store = store;
+    for (const [path, size] of Object.entries(sizes)) this.#files.set(path, new VirtualFile(store, path, size));
+    this.prefetch = new Prefetch({
+      host: this.#host(),
+      requestsMost: 36,
+      bytesMost: 64 * MIB,
+      bulk,
+      aheadBytes,
+      jobWidth: async () => 1,
+      plans: { log: silentLog, mountpoint: '/mnt/ml' },
+    });
+    this.streams.listener = this.prefetch.largeFiles;
+  }
+
+  /** Reads as a process of this number would; in the time of the store, `seconds` it took, and of these to the first bytes. */
+  async reads(
+    path: string,
+    reads: Iterable<readonly [offset: number, size: number]>,
+    process = 7,
+  ): Promise<{ seconds: number; firstSeconds: number }> {
+    const virtual = this.#files.get(path)!;
+    const handle = handleOf(virtual.file, 'tier');
+    const begunMs = this.store.nowMs;
+    let firstMs = 0;
+    await virtual.found();
+    this.prefetch.opened(virtual.file, false, undefined, this.store.nowMs);
+    for (const [offset, size] of reads) {
+      const { nowMs } = this.store;
+      this.streams.reading(handle, process, offset, size, nowMs);
+      const missed = (await virtual.bring(offset, size)) > 0;
+      if (firstMs === 0) firstMs = this.store.nowMs;
+      this.prefetch.read(virtual.file, offset, size, missed, undefined, process, this.store.nowMs);
+    }
+    return { seconds: (this.store.nowMs - begunMs) / 1000, firstSeconds: (firstMs - begunMs) / 1000 };
+  }
 
   #host(): PrefetchHost {
-    const { store, size } = this;
-    const held: HeldFile = {
-      fileKey: this.file.fileKey,
-      size,
-      opens: 1,
-      missingBytes: (offset, length) => {
-        let missing = 0;
-        const end = Math.min(offset + length, size);
-        for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk * CHUNK_BYTES < end; chunk++) {
-          if (this.#present[chunk] === 0) missing += CHUNK_BYTES;
-        }
-        return Math.min(missing, length);
-      },
-      fill: (offset, length) => this.#bring(offset, length),
-      release: () => {},
-    };
+    const { store } = this;
+    const all = [...this.#files.values()];
+    const room = 4 * all.reduce((sum, { file }) => sum + file.attributes.size, 0);
     return {
       nowMs: () => store.nowMs,
-      hold: async () => held,
-      list: async () => ({ files: [], directories: [] }),
-      capacityBytes: () => 4 * size,
-      freeBytes: () => 4 * size,
+      hold: async (file) => {
+        const virtual = this.#files.get(typeof file === 'string' ? file : file.path());
+        if (virtual === undefined) return -Errno.ENOENT;
+        await virtual.found();
+        return virtual.held;
+      },
+      list: async (path) => {
+        await store.request(0);
+        const files = [...this.#files.keys()].filter((name) => directoryOf(name) === path);
+        return { files: files.map((name) => name.slice(path.length + 1)), directories: [] };
+      },
+      capacityBytes: () => room,
+      freeBytes: () => room,
       keeps: () => true,
       drop: async () => 0,
       claim: () => {},

@@ -63,3 +63,16 @@ test('a narrow link is not asked for more than a few at once', () => {
   assert.ok(share > 0.95, `${share}`);
   assert.ok(size <= 24 && waitedMs < 240, `${size} under way, ${waitedMs} ms in the queue`);
 });
+
+test('answers that all take a half longer, as beside a busy processor, do not narrow it', () => {
+  const window = new AheadWindow(LIMITS);
+  const round = (tookMs: number): void => {
+    for (let i = window.size; i > 0; i--) window.answered(tookMs);
+  };
+  for (let i = 0; i < 3; i++) round(15);
+  assert.equal(window.size, 96, 'it doubles while nothing waits');
+  for (let i = 0; i < 20; i++) round(15 * 1.5);
+  assert.equal(window.size, 96);
+  for (let i = 0; i < 40; i++) round(15 * 4);
+  assert.ok(window.size < 48, `${window.size}`);
+});

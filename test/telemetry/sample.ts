@@ -1,19 +1,20 @@
 /** A document of statistics with something at each key, and a table of latencies to go with it. */
 import { LatencyTable } from '../../src/telemetry/latency.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
+import { processOf, sample } from '../support/stats-sample.ts';
 
 const hiddenWay = { opens: 2, reads: 50, readsError: 5, bytes: 50_000, bytesError: 5000, sampledOpens: 1 };
 const times = { meanMs: 1, p50Ms: 1, p90Ms: 2, p99Ms: 3, maxMs: 4 };
 
 export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
-  return {
-    schema: 1,
+  return sample({
     mountpoint: '/mnt/ml "a\\b"\n',
     source: '/data',
     version: '0.0.0',
     at: '2026-01-01T00:00:00.000Z',
     upSeconds: 60,
     cache: {
+      ...sample().cache,
       hits: 3,
       misses: 1,
       hitRatio: 0.75,
@@ -24,16 +25,6 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       objects: 2,
       completeObjects: 1,
       objectsInMemory: 2,
-      refused: 0,
-      checkedChunks: 40,
-      damagedChunks: 1,
-      scrub: { state: 'paused', bytesPerSecond: 8388608, checkedBytes: 1e9, damagedChunks: 1, passes: 2, done: 0.25 },
-      refusedFor: { noRoom: 0, disk: 0, neverCache: 0 },
-      policy: 'mix',
-      evictions: 0,
-      evictedBytes: 0,
-      pinnedBytes: 0,
-      heldBytes: 0,
       tiers: [
         {
           path: '/nvme/ml',
@@ -49,7 +40,6 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
           health: 'ok',
         },
       ],
-      health: 'ok',
     },
     store: {
       requests: 7,
@@ -59,21 +49,6 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       closes: 3,
       walks: 2,
       byKind: { lookup: 4, read: 3 },
-    },
-    metadata: {
-      hits: 900,
-      misses: 20,
-      listings: 4,
-      directories: 4,
-      entries: 1000,
-      bytes: 700_000,
-      budgetBytes: 64 * 2 ** 20,
-      aheadRequests: 990,
-      aheadUsed: 890,
-      aheadUnused: 10,
-      aheadListings: 3,
-      aheadListingsUsed: 2,
-      shelf: { bytes: 3_000_000, limitBytes: 16 * 2 ** 20, directories: 21, recalled: 4, written: 17, damaged: 0 },
     },
     prefetch: {
       bytes: 0,
@@ -87,26 +62,8 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       byOrder: { bulk: { bytes: 200, usedBytes: 100, wastedBytes: 0 } },
       orders: [{ name: 'bulk', about: 'train', bytes: 200, usedBytes: 100, wastedBytes: 0, believed: true }],
       sets: [{ path: 'train', files: 1000, listed: true, repeats: false }],
+      sequences: [{ path: 'shards', step: 2, readers: 2 }],
     },
-    plans: [
-      {
-        name: 'train',
-        items: 2000,
-        pending: 500,
-        given: 1500,
-        used: 900,
-        late: 40,
-        passed: 0,
-        missing: 1,
-        failed: 0,
-        malformed: 0,
-        broughtBytes: 150 * 2 ** 20,
-        usedBytes: 94 * 2 ** 20,
-        bytes: 180_000,
-        idleSeconds: 0.1,
-      },
-    ],
-    warmups: { running: 0, jobs: 0, files: 0, bytes: 0, errors: 0 },
     stall: {
       share: 0.31,
       readersShare: 0.4,
@@ -116,18 +73,17 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       estimated: true,
       sentences: ['a reader waited'],
     },
-    processes: Array.from({ length: processes }, (_, i) => ({
-      pid: 1000 + i,
-      command: 'python3',
-      threads: 2,
-      opens: i,
-      reads: 10,
-      readBytes: 10_000,
-      activeSeconds: 12,
-      waitSeconds: 3,
-      stallShare: 0.25,
-      estimated: false,
-    })),
+    processes: Array.from({ length: processes }, (_, i) =>
+      processOf(1000 + i, {
+        threads: 2,
+        opens: i,
+        reads: 10,
+        readBytes: 10_000,
+        activeSeconds: 12,
+        waitSeconds: 3,
+        stallShare: 0.25,
+      }),
+    ),
     dataSets: Array.from({ length: dataSets }, (_, i) => ({
       path: `imagenet/train-${i}`,
       files: 1000,
@@ -193,7 +149,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
     loop: { turns: 1000, p99Ms: 0.4, maxMs: 12, long: 0, ownMaxMs: 9, ownLong: 0 },
     daemon: { pid: 4242, residentBytes: 1e8, heapBytes: 2e7, cpuSeconds: 1.5, upSeconds: 61 },
     problems: { warnings: 1, errors: 0, defects: 0 },
-  };
+  });
 }
 
 export const READ = 15;

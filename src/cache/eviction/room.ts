@@ -11,7 +11,7 @@ import type { Tier } from '../tier.ts';
 import { ItemsAtRest } from './items-at-rest.ts';
 import { ObjectItem } from './object-item.ts';
 import type { EvictionPolicy, Item, PolicyParts } from './policy.ts';
-import type { Rules } from './rules.ts';
+import type { Rule, Rules } from './rules.ts';
 import { extensionOf } from './workload.ts';
 
 /** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
@@ -67,10 +67,14 @@ export class Room {
     return this.#policy.name;
   }
 
+  ruleOf(file: string, reader: ContentReader): Rule {
+    return this.#parts.rules.of(file, () => reader.path());
+  }
+
   /** For content that the cache has nothing of: what to keep it as; undefined: it is not taken. */
   admit(key: ContentKey, reader: ContentReader | undefined): ObjectItem | undefined {
-    const { rules, wholeBytes, chunkBytes } = this.#parts;
-    const rule = reader === undefined ? 'none' : rules.of(key.file, () => reader.path());
+    const { wholeBytes, chunkBytes } = this.#parts;
+    const rule = reader === undefined ? 'none' : this.ruleOf(key.file, reader);
     if (rule === 'never') {
       this.refused.neverCache++;
       return undefined;
@@ -181,13 +185,12 @@ export class Room {
 
   /** An object that is there is opened again. */
   accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
-    const { rules } = this.#parts;
     if (reader?.ahead) return;
     if (item.pinned) item.ahead = false; // of others the policy is told
     this.#claim(item);
     if (item.directory === undefined && reader !== undefined) {
       place(item, reader.path());
-      if (rules.of(key.file, () => reader.path()) === 'pin') this.#pin(item);
+      if (this.ruleOf(key.file, reader) === 'pin') this.#pin(item);
     }
     if (!item.pinned) this.#policy.accessed(item, performance.now());
   }

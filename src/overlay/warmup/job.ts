@@ -4,12 +4,13 @@
  */
 import type { Cache } from '../../cache/cache.ts';
 import { isDirectory, isRegular, isSymlink } from '../../store/attributes.ts';
-import { Errno, errnoName, type Failure, failed } from '../../sys/errno.ts';
+import { Errno, errnoName, type Failure, failed, type Outcome } from '../../sys/errno.ts';
+import { bring } from '../bring.ts';
 import type { Core } from '../core.ts';
 import type { NodeId } from '../filesystem.ts';
-import { type Bringing, bring, evict, isWhole, keyOf } from './file.ts';
-import type { Held } from './held.ts';
-import { Slots, type Turns } from './slots.ts';
+import type { Held } from '../held.ts';
+import type { Inode } from '../inode.ts';
+import { Slots, type Turns } from '../slots.ts';
 import { type Names, pathOf, Walk } from './walk.ts';
 
 export type WarmupAction = 'fetch' | 'check' | 'evict';
@@ -37,7 +38,7 @@ export interface WarmupProgress {
     evicted: number;
     /** Open, and so not dropped. */
     inUse: number;
-    /** Neither files nor directories; symbolic links are not followed. */
+    /** Neither files nor directories (symbolic links are not followed), or never to be cached. */
     skipped: number;
     failed: number;
   };
@@ -73,7 +74,10 @@ export class Job {
   readonly #walk: Walk;
   readonly #slots: Slots;
   readonly #large = new Slots(() => LARGE_AT_ONCE);
-  readonly #bringing: Bringing;
+  /** The job's own turns, and those of all jobs. */
+  readonly #turns: Turns;
+  /** Of a large file under way at once. */
+  readonly #piecesAtOnce: number;
   readonly #filesMost: number;
   readonly #cacheBytes: number;
   readonly #begunMs = performance.now();
@@ -99,12 +103,13 @@ export class Job {
     };
     const { core, cache, slots, forget } = parts;
     this.#slots = new Slots(() => parallel);
-    const both: Turns = { run: (bytes, work) => this.#slots.run(0, () => slots.run(bytes, work)) };
+    this.#turns = { run: (bytes, work) => this.#slots.run(0, () => slots.run(bytes, work)) };
+    this.#piecesAtOnce = Math.ceil(parallel / LARGE_AT_ONCE); // and others go on beside a large one that hangs
     this.#filesMost = parallel * FILES_EACH;
     this.#cacheBytes = action === 'fetch' ? cache.snapshot().sizeBytes : 0;
     this.#walk = new Walk({
       core,
-      slots: both,
+      slots: this.#turns,
       forget,
       trouble: (path, failure) => {
         this.#walk.found++;
@@ -114,16 +119,6 @@ export class Job {
         this.progress.files.skipped += count;
       },
     });
-    this.#bringing = {
-      core,
-      cache,
-      slots: both,
-      pieces: Math.ceil(parallel / LARGE_AT_ONCE), // and others go on beside a large one that hangs
-      stopped: () => this.#stopped,
-      brought: (bytes) => {
-        this.progress.bytes.fetched += bytes;
-      },
-    };
     this.ended = this.#run();
   }
 
@@ -249,17 +244,13 @@ export class Job {
       this.#walk.enter(held.retain());
       return 0;
     }
-    if (!isRegular(mode)) {
-      if (byPath) return isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL;
-      this.#walk.found--;
-      this.progress.files.skipped++;
-      return 0;
-    }
+    if (!isRegular(mode)) return this.#skip(byPath, isSymlink(mode) ? -Errno.ELOOP : -Errno.EINVAL);
     const { core, cache } = this.#parts;
     const { action, files, bytes } = this.progress;
-    const key = keyOf(inode);
+    const key = inode.contentKey();
     const present = key.size === 0 ? 0 : cache.presentBytes(key);
-    const whole = isWhole(cache, key);
+    const whole = key.size === 0 || cache.has(key);
+    if (action === 'fetch' && !whole && cache.refuses(key.file, inode)) return this.#skip(byPath, -Errno.EPERM);
     if (!again.met) {
       again.met = true;
       bytes.found += key.size;
@@ -268,7 +259,7 @@ export class Job {
     }
     if (action === 'fetch' && !whole) {
       const outcome = await this.#bring(held, key.size - present);
-      if (outcome !== 0) return outcome;
+      if (failed(outcome)) return outcome;
       files.fetched++;
     } else if (action === 'evict' && present > 0) {
       if (evict(core, cache, inode)) {
@@ -280,12 +271,33 @@ export class Job {
     return 0;
   }
 
-  #bring({ inode }: Held, missing: number): Promise<Failure | 0> {
+  /** What there is nothing to do about; who has named it is told why. */
+  #skip(byPath: boolean, why: Failure): Failure | 0 {
+    if (byPath) return why;
+    this.#walk.found--;
+    this.progress.files.skipped++;
+    return 0;
+  }
+
+  #bring({ inode }: Held, missing: number): Promise<Outcome<number>> {
     const { cached, fetched } = this.progress.bytes;
     // More than the cache holds: to go on would be to push out what was just brought.
     if (cached + fetched + missing > this.#cacheBytes) return Promise.resolve(-Errno.EDQUOT);
-    const work = (): Promise<Failure | 0> => bring(this.#bringing, inode);
-    return inode.attributes.size > LARGE_BYTES ? this.#large.run(0, work) : work();
+    const { core, cache } = this.#parts;
+    const { size } = inode.attributes;
+    const work = (): Promise<Outcome<number>> =>
+      bring(core, cache, inode, {
+        offset: 0,
+        length: size,
+        reader: inode,
+        piecesAtOnce: this.#piecesAtOnce,
+        turns: this.#turns,
+        stopped: () => this.#stopped,
+        brought: (bytes) => {
+          this.progress.bytes.fetched += bytes;
+        },
+      });
+    return size > LARGE_BYTES ? this.#large.run(0, work) : work();
   }
 
   #failed(path: string, failure: Failure): void {
@@ -294,4 +306,12 @@ export class Job {
     files.done++;
     if (errors.length < ERRORS_SHOWN) errors.push({ path, error: errnoName(failure) });
   }
+}
+
+/** Drops what is cached of a file; false: it is open, and stays. */
+function evict(core: Core, cache: Cache, inode: Inode): boolean {
+  if (inode.opens > 0) return false;
+  core.dropContent(inode); // what the kernel still has registered, too
+  cache.drop(inode.fileKey);
+  return true;
 }

@@ -1,15 +1,16 @@
 /**
- * From paths to the names of files: resolves each beneath the root, a name at a time, without following symbolic links, and
- * lists the directories below. Listing goes ahead of whoever works through the names, so that the whole is soon known, but
- * only so far: what is remembered is bounded by NAMES_AHEAD and by what one directory has.
+ * From paths to the names of files: finds each beneath the root (held-directories.ts) and lists the directories below.
+ * Listing goes ahead of whoever works through the names, so that the whole is soon known, but only so far: what is
+ * remembered is bounded by NAMES_AHEAD and by what one directory has.
  */
-import { isDirectory, isSymlink } from '../../store/attributes.ts';
+import { isDirectory } from '../../store/attributes.ts';
 import type { DirectoryEntry } from '../../store/store.ts';
 import { Errno, type Failure, failed, type Outcome } from '../../sys/errno.ts';
 import type { Core } from '../core.ts';
 import type { NodeId } from '../filesystem.ts';
-import { Held } from './held.ts';
-import type { Turns } from './slots.ts';
+import type { Held } from '../held.ts';
+import { HeldDirectories } from '../held-directories.ts';
+import type { Turns } from '../slots.ts';
 
 const DT_UNKNOWN = 0;
 const DT_DIR = 4;
@@ -20,8 +21,6 @@ const NAMES_AHEAD = 100_000;
 const LISTINGS_AT_ONCE = 8;
 /** Paths waiting to be resolved; whoever sends more is told to wait. */
 export const PATHS_MOST = 4096;
-/** Directories kept for the next path: a list names many files of one. */
-const RESOLVED_MOST = 64;
 
 /** Names in a directory; whoever takes them gives the directory back with `release`. */
 export interface Names {
@@ -52,7 +51,7 @@ export class Walk {
   readonly #paths: string[] = [];
   readonly #pending: Pending[] = [];
   readonly #queue: Names[] = [];
-  readonly #resolved = new Map<string, Held>();
+  readonly #directories: HeldDirectories;
   #namesAhead = 0;
   #underWay = 0;
   #complete = false;
@@ -63,6 +62,9 @@ export class Walk {
 
   constructor(parts: WalkParts) {
     this.#parts = parts;
+    // A warm-up is asked for after a change as often as not: the store is asked, whatever is known of names.
+    const { core, slots: turns, forget } = parts;
+    this.#directories = new HeldDirectories({ core, forget, turns, believing: false });
   }
 
   /** A path below the root, in latin1; false when too many wait. */
@@ -121,8 +123,7 @@ export class Walk {
     this.#paths.length = 0;
     for (const { directory } of this.#pending.splice(0)) directory.release();
     for (const { directory } of this.#queue.splice(0)) directory.release();
-    for (const directory of this.#resolved.values()) directory.release();
-    this.#resolved.clear();
+    this.#directories.stop();
     this.#wake?.();
   }
 
@@ -157,57 +158,22 @@ export class Walk {
   }
 
   /** What a name leads to, held for the caller. */
-  async find(directory: Held, name: string): Promise<Outcome<Held>> {
-    const { core, slots, forget } = this.#parts;
-    return slots.run(0, async () => {
-      const askedMs = core.nowMs();
-      const found = await core.store.lookup(directory.inode.node, name);
-      if (failed(found)) return found;
-      return new Held(core.internAhead(directory.inode, name, found, askedMs), directory, forget);
-    });
+  find(directory: Held, name: string): Promise<Outcome<Held>> {
+    return this.#directories.find(directory, name);
   }
 
   async #resolve(path: string): Promise<void> {
-    const { core, trouble, forget } = this.#parts;
     const names = path.split('/').filter((name) => name !== '');
     const last = names.pop();
-    let directory = new Held(core.inodes.root, undefined, forget);
-    let at = '';
-    for (const name of names) {
-      at = at === '' ? name : `${at}/${name}`;
-      const found = await this.#directoryAt(at, directory, name);
-      directory.release();
-      if (failed(found)) {
-        trouble(path, found);
-        return;
-      }
-      directory = found as Held;
+    const found = await this.#directories.directory(names.join('/'));
+    if (failed(found)) {
+      this.#parts.trouble(path, found);
+      return;
     }
+    const directory = found as Held;
     if (this.#stopped) directory.release();
     else if (last === undefined) this.#pending.push({ directory, name: undefined });
     else this.#found({ directory, names: [last], byPath: true });
-  }
-
-  async #directoryAt(path: string, parent: Held, name: string): Promise<Outcome<Held>> {
-    const known = this.#resolved.get(path);
-    if (known !== undefined) return known.retain();
-    const found = await this.find(parent, name);
-    if (failed(found)) return found;
-    const directory = found as Held;
-    const { mode } = directory.inode.attributes;
-    if (!isDirectory(mode)) {
-      directory.release();
-      return isSymlink(mode) ? -Errno.ELOOP : -Errno.ENOTDIR;
-    }
-    if (!this.#stopped && !this.#resolved.has(path)) {
-      this.#resolved.set(path, directory.retain());
-      for (const [oldest, held] of this.#resolved) {
-        if (this.#resolved.size <= RESOLVED_MOST) break;
-        this.#resolved.delete(oldest);
-        held.release();
-      }
-    }
-    return directory;
   }
 
   /** Lists a directory: its files go to the queue, its directories wait for their turn. */

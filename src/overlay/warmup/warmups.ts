@@ -2,8 +2,8 @@
 import type { Cache } from '../../cache/cache.ts';
 import type { Core } from '../core.ts';
 import type { NodeId } from '../filesystem.ts';
+import { Slots } from '../slots.ts';
 import { Job, type WarmupAction, type WarmupProgress } from './job.ts';
-import { Slots } from './slots.ts';
 
 const RUNNING_MOST = 4;
 /** Of jobs that have ended, the latest can still be asked for. */

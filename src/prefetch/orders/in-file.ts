@@ -3,12 +3,17 @@
  * is gone ahead of (stride.ts). Knows who reads by what access/ shows of it, and of what is brought no more than the scheduler
  * says of it.
  */
-import type { Order, Orders, ReadFile } from '../order.ts';
+import { directoryOf, type Order, type Orders, type ReadFile } from '../order.ts';
+import { Losses } from './losses.ts';
 import { ReadaheadOrder, type RunView } from './readahead.ts';
 import { StrideOrder, type StrideView } from './stride.ts';
 
 /** Orders at once; of more, those whose readers rested longest end. */
 const ORDERS_MOST = 64;
+/** Jumps of a reader in a row after which a run that it read has ended. */
+const JUMPS_AWAY = 3;
+/** Directories whose losses are remembered; those that were read last. */
+const DIRECTORIES_MOST = 1024;
 
 /** A file whose bytes may all be there already. */
 export interface FileInParts extends ReadFile {
@@ -25,8 +30,17 @@ interface FollowingOrder extends Order {
   readonly file: ReadFile;
   /** Its reader has read on; true: it may have something to bring. */
   moved(): boolean;
+  /** It is not followed any more. */
+  end(): void;
   /** Its reader is at the end, or somewhere else. */
   readonly ended: boolean;
+}
+
+interface Followed {
+  readonly order: FollowingOrder;
+  /** Who moved it last, and how often he has jumped since. */
+  stream: StreamView;
+  away: number;
 }
 
 export class InFileOrders {
@@ -34,40 +48,74 @@ export class InFileOrders {
   /** Ahead of one reader. */
   readonly #aheadBytes: number;
   /** By what they follow: a run or a stream's strides. The one that moved last is the last. */
-  readonly #active = new Map<object, FollowingOrder>();
+  readonly #active = new Map<object, Followed>();
+  /** By directory; and where each file's are. */
+  readonly #losses = new Map<string, Losses>();
+  readonly #lossesOf = new WeakMap<ReadFile, Losses>();
 
   constructor(orders: Orders, aheadBytes: number) {
     this.#orders = orders;
     this.#aheadBytes = aheadBytes;
   }
 
-  /** A READ of a stream that belongs to a run; `jumped`: it began the run. */
-  read(stream: StreamView, run: RunView, jumped: boolean): void {
+  /** A READ of `size` bytes, of a stream, that belongs to a run; `jumped`: it began the run. */
+  read(stream: StreamView, run: RunView, jumped: boolean, size: number): void {
     const { file, strides } = stream;
     if (file.whole) return;
-    if (jumped) this.#end(run); // its object is used again
+    const losses = this.#lossesIn(file);
+    losses.read(size);
+    if (jumped) {
+      this.#end(run); // its object is used again
+      this.#jumped(stream);
+    }
     // How much is read at each place of a stride is known: a run there is not gone ahead of by itself.
     if (strides.period > 0 && !strides.outgrown) {
-      if (jumped) this.#follow(strides, () => new StrideOrder(file, strides, this.#aheadBytes));
-    } else if (run.sure) this.#follow(run, () => new ReadaheadOrder(file, run, this.#aheadBytes));
+      if (jumped) this.#follow(stream, strides, () => new StrideOrder(file, strides, this.#aheadBytes, losses));
+    } else if (run.sure) this.#follow(stream, run, () => new ReadaheadOrder(file, run, this.#aheadBytes, losses));
   }
 
   /** Nobody looks at this file any more. */
   forgotten(file: ReadFile): void {
-    for (const [key, order] of this.#active) if (order.file === file) this.#end(key);
+    for (const [key, { order }] of this.#active) if (order.file === file) this.#end(key);
   }
 
-  #follow(key: object, make: () => FollowingOrder): void {
-    let order = this.#active.get(key);
-    if (order === undefined) {
-      order = make();
+  #follow(stream: StreamView, key: object, make: () => FollowingOrder): void {
+    let followed = this.#active.get(key);
+    if (followed === undefined) {
+      followed = { order: make(), stream, away: 0 };
       if (this.#active.size >= ORDERS_MOST) this.#endOldest();
-      this.#orders.add(order);
+      this.#orders.add(followed.order);
     } else this.#active.delete(key);
-    this.#active.set(key, order);
+    this.#active.set(key, followed);
+    followed.stream = stream;
+    followed.away = 0;
+    const { order } = followed;
     const wanting = order.moved();
     if (order.ended) this.#end(key);
     else if (wanting) this.#orders.wake();
+  }
+
+  /** Who jumps again and again does not come back to where he read on and on. */
+  #jumped(stream: StreamView): void {
+    for (const [key, followed] of this.#active) {
+      if (followed.stream !== stream || key === stream.strides) continue;
+      if (++followed.away >= JUMPS_AWAY) this.#end(key);
+    }
+  }
+
+  #lossesIn(file: ReadFile): Losses {
+    let losses = this.#lossesOf.get(file);
+    if (losses !== undefined) return losses;
+    const directory = directoryOf(file.path());
+    losses = this.#losses.get(directory) ?? new Losses();
+    this.#losses.delete(directory);
+    this.#losses.set(directory, losses);
+    this.#lossesOf.set(file, losses);
+    for (const oldest of this.#losses.keys()) {
+      if (this.#losses.size <= DIRECTORIES_MOST) break;
+      this.#losses.delete(oldest);
+    }
+    return losses;
   }
 
   #endOldest(): void {
@@ -78,9 +126,10 @@ export class InFileOrders {
   }
 
   #end(key: object): void {
-    const order = this.#active.get(key);
-    if (order === undefined) return;
+    const followed = this.#active.get(key);
+    if (followed === undefined) return;
     this.#active.delete(key);
-    this.#orders.remove(order);
+    followed.order.end();
+    this.#orders.remove(followed.order);
   }
 }

@@ -1,10 +1,12 @@
 /**
  * Ahead of a run: what follows where somebody reads on and on. The window is as far as the run has come (so it doubles, as in the
  * kernel and in JuiceFS) up to what is allowed ahead of one reader; when its reader comes to what was asked for and is not there
- * yet, the latency of the store is longer than the window, which is then doubled once more.
+ * yet, the latency of the store is longer than the window, which is then doubled once more. Where readers have gone elsewhere
+ * before, no further than the losses allow (losses.ts).
  */
 import { Errno, failed, type Outcome } from '../../sys/errno.ts';
 import type { Order, ReadFile, Wanted } from '../order.ts';
+import { Ahead, type Losses } from './losses.ts';
 
 /** What is asked for at once: as much as the kernel does. */
 export const PIECE_BYTES: number = 1024 * 1024;
@@ -37,12 +39,16 @@ export class ReadaheadOrder implements Order {
   /** Of pieces that were given and are not settled, where they begin. */
   readonly #open = new Set<number>();
   #restUntil = 0;
+  readonly #losses: Losses;
+  readonly #ahead: Ahead;
 
-  constructor(file: ReadFile, run: RunView, aheadBytes: number) {
+  constructor(file: ReadFile, run: RunView, aheadBytes: number, losses: Losses) {
     this.file = file;
     this.about = file.path();
     this.#run = run;
     this.#aheadBytes = aheadBytes;
+    this.#losses = losses;
+    this.#ahead = new Ahead(losses);
   }
 
   get ended(): boolean {
@@ -55,12 +61,13 @@ export class ReadaheadOrder implements Order {
 
   moved(): boolean {
     const { end } = this.#run;
+    this.#ahead.passed(end);
     if (this.#doubled < DOUBLED_MOST && end >= this.#doubleFrom && this.#late(end)) {
       this.#aheadBytes *= 2;
       this.#doubled++;
       this.#doubleFrom = end + this.#aheadBytes;
     }
-    return this.#from < this.#goal;
+    return this.#pieceEnd > this.#from;
   }
 
   /** The reader is at something that is still on its way, though all that is allowed was asked for. */
@@ -80,16 +87,31 @@ export class ReadaheadOrder implements Order {
     return Math.min(end + Math.min(end - begin, this.#aheadBytes), this.file.attributes.size);
   }
 
+  /** Where the next piece ends; where it begins: none is wanted now. */
+  get #pieceEnd(): number {
+    const offset = this.#from;
+    if (offset >= this.#goal) return offset;
+    const end = Math.min((Math.floor(offset / PIECE_BYTES) + 1) * PIECE_BYTES, this.file.attributes.size);
+    return end - this.#run.end <= this.#losses.allowedBytes ? end : offset;
+  }
+
   next(): Wanted | undefined {
     const offset = this.#from;
-    if (offset >= this.#goal) return undefined;
-    this.#next = Math.min((Math.floor(offset / PIECE_BYTES) + 1) * PIECE_BYTES, this.file.attributes.size);
+    const end = this.#pieceEnd;
+    if (end <= offset) return undefined;
+    this.#next = end;
     this.#open.add(offset);
     return { file: this.file, offset, length: this.#next - offset };
   }
 
-  settled({ offset }: Wanted, outcome: Outcome<number>): void {
+  /** Its reader is somewhere else, or at the end. */
+  end(): void {
+    this.#ahead.end();
+  }
+
+  settled({ offset, length }: Wanted, outcome: Outcome<number>): void {
     this.#open.delete(offset);
+    if (!failed(outcome)) this.#ahead.brought(offset + length, outcome);
     if (outcome === -Errno.ECANCELED) this.#next = Math.min(this.#next, offset);
     else if (failed(outcome)) this.#restUntil = this.#run.end + REST_BYTES;
   }

@@ -1,14 +1,16 @@
 /**
  * Ahead of a stride: the places it leads to next, and of the file nothing else. Backward, too. How many places: a few when it has
- * just been found, then more with each jump that went where it was foretold (as in Leap, where the window follows the hits), as
- * long as that many are not more bytes than may be ahead of one reader.
+ * just been found, then one more with each jump that went where it was foretold (as in Leap, where the window follows the hits),
+ * so that it doubles, as long as that many are not more bytes than may be ahead of one reader, and than the losses allow
+ * (losses.ts).
  */
 import { Errno, failed, type Outcome } from '../../sys/errno.ts';
 import type { Order, ReadFile, Wanted } from '../order.ts';
+import { Ahead, type Losses } from './losses.ts';
 import { PIECE_BYTES } from './readahead.ts';
 
-/** Ahead of a stride that was just found, and more for each jump it has foretold; in bytes. */
-const FIRST_BYTES = PIECE_BYTES;
+/** Ahead of a stride that was just found, in places: those it was found by. */
+const PLACES_FIRST = 3;
 const PLACES_MOST = 96;
 /** After a failure so many jumps are let go by. */
 const REST_JUMPS = 64;
@@ -38,12 +40,18 @@ export class StrideOrder implements Order {
   #given = 0;
   #left: { offset: number; end: number } = { offset: 0, end: 0 };
   #restUntil = 0;
+  readonly #losses: Losses;
+  readonly #ahead: Ahead;
+  /** Of places that were given and are not settled: by which jump they will be read, by where they begin. */
+  readonly #open = new Map<number, number>();
 
-  constructor(file: ReadFile, strides: StrideView, aheadBytes: number) {
+  constructor(file: ReadFile, strides: StrideView, aheadBytes: number, losses: Losses) {
     this.file = file;
     this.about = file.path();
     this.#strides = strides;
     this.#aheadBytes = aheadBytes;
+    this.#losses = losses;
+    this.#ahead = new Ahead(losses);
   }
 
   get ended(): boolean {
@@ -53,7 +61,10 @@ export class StrideOrder implements Order {
   moved(): boolean {
     const { jumps, expected } = this.#strides;
     // Found anew, or it went elsewhere: what was foretold before does not count.
-    if (expected === 0) this.#given = jumps;
+    if (expected === 0) {
+      this.#given = jumps;
+      this.#ahead.left();
+    } else this.#ahead.passed(jumps);
     return jumps >= this.#restUntil;
   }
 
@@ -64,6 +75,7 @@ export class StrideOrder implements Order {
     const { offset, end } = this.#left;
     const length = Math.min(PIECE_BYTES, end - offset);
     this.#left.offset += length;
+    this.#open.set(offset, this.#given);
     return { file: this.file, offset, length };
   }
 
@@ -74,8 +86,8 @@ export class StrideOrder implements Order {
     for (let jump = Math.max(this.#given, jumps) + 1; jump - jumps <= PLACES_MOST; jump++) {
       if (!this.#strides.foretell(jump - jumps, this.#place)) return false;
       const { offset, length } = this.#place;
-      const allowedBytes = Math.min(this.#aheadBytes, FIRST_BYTES * (1 + expected));
-      if ((jump - jumps) * length > Math.max(allowedBytes, length)) return false;
+      const places = Math.min(Math.max(this.#aheadBytes, length), this.#losses.allowedBytes) / length;
+      if (jump - jumps > Math.min(places, PLACES_FIRST + expected)) return false;
       const from = Math.max(0, offset);
       const end = Math.min(size, offset + length);
       this.#given = jump;
@@ -86,7 +98,15 @@ export class StrideOrder implements Order {
     return false;
   }
 
-  settled(_wanted: Wanted, outcome: Outcome<number>): void {
+  /** Its reader is somewhere else, or at the end. */
+  end(): void {
+    this.#ahead.end();
+  }
+
+  settled({ offset }: Wanted, outcome: Outcome<number>): void {
+    const jump = this.#open.get(offset);
+    this.#open.delete(offset);
+    if (jump !== undefined && !failed(outcome)) this.#ahead.brought(jump, outcome);
     if (failed(outcome) && outcome !== -Errno.ECANCELED) this.#restUntil = this.#strides.jumps + REST_JUMPS;
   }
 }

@@ -87,6 +87,8 @@ export class Plan implements SpentOwner {
   readonly #position = new Position();
   /** The next to be looked at; those before were given, or will not be. */
   #front = 0;
+  /** No item from here on was ever given. */
+  #givenEnd = 0;
   /** Items that brought something. */
   #brought = 0;
   /** Brought for items that the job has not reached. */
@@ -162,6 +164,7 @@ export class Plan implements SpentOwner {
       const item = this.#front++;
       if (items.state(item) !== State.PENDING) continue;
       items.setState(item, State.GIVEN);
+      this.#givenEnd = Math.max(this.#givenEnd, this.#front);
       this.counts.given++;
       const given: Given = {
         item,
@@ -260,8 +263,8 @@ export class Plan implements SpentOwner {
     items.done(item);
     const { apart, reached } = position;
     position.came(item, this.#front);
-    for (let at = Math.max(reached + 1, items.first); at <= position.reached; at++)
-      this.#aheadBytes -= items.brought(at);
+    const end = Math.min(position.reached + 1, this.#givenEnd);
+    for (let at = Math.max(reached + 1, items.first); at < end; at++) this.#aheadBytes -= items.brought(at);
     if (position.apart > apart) this.#front = Math.min(this.#front, Math.max(items.first, position.passed));
     this.#forget();
   }

@@ -1,6 +1,6 @@
 /** An inode that is worked with: a lookup of ours is counted as the kernel's are, so that it stays known meanwhile. */
-import type { NodeId } from '../filesystem.ts';
-import type { Inode } from '../inode.ts';
+import type { NodeId } from './filesystem.ts';
+import type { Inode } from './inode.ts';
 
 export class Held {
   readonly inode: Inode;

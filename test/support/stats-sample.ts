@@ -91,6 +91,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       byOrder: {},
       orders: [],
       sets: [],
+      sequences: [],
     },
     plans: [
       {

@@ -1,0 +1,152 @@
+/**
+ * Files of a directory in the order of their names, and how a reader goes through them: one after the other, or every so manyth
+ * where several readers share them. What the steps are, most of the last decide (as in Leap: Al Maruf and Chowdhury, USENIX
+ * ATC 2020), whichever thread of the reader came first.
+ */
+
+import { setImmediate as turn } from 'node:timers/promises';
+
+/** Names dealt with in one turn of the loop: some 5 ms. */
+const SLICE = 1024;
+/** Files that a reader began last, by which its step is told. */
+const REMEMBERED = 8;
+/** From one file to the next, in the same step: as good as certain. */
+const SURE_MOVES = 3;
+/** Of the files that several threads begin, those that must lie ahead of the one before. */
+const FORWARD_SHARE = 2 / 3;
+const DIGITS = /\d+/g;
+/** More than any number in a name has. */
+const WIDTH = 20;
+
+/** What names have in common that belong together: all but their numbers, or the extension where there are none. */
+function shapeOf(name: string): string {
+  const shape = name.replace(DIGITS, '#');
+  return shape === name ? name.slice(name.lastIndexOf('.') + 1) : shape;
+}
+
+/** Compares as the numbers in the names do: shard 9 is before shard 10. */
+function sortKey(name: string): string {
+  return name.replace(DIGITS, (digits) => digits.padStart(WIDTH, '0'));
+}
+
+interface Keyed {
+  readonly name: string;
+  readonly key: string;
+}
+
+/** The names of one directory. */
+export class NameSequences {
+  readonly #byShape = new Map<string, string[]>();
+  readonly #positions = new Map<string, number>();
+
+  private constructor() {}
+
+  /** In many turns of the loop, where there are many names. */
+  static async of(names: readonly string[]): Promise<NameSequences> {
+    const sequences = new NameSequences();
+    const pace = new Pace();
+    const byShape = new Map<string, Keyed[]>();
+    for (const name of names) {
+      if (pace.over(1)) await turn();
+      const shape = shapeOf(name);
+      const keyed = { name, key: sortKey(name) };
+      const alike = byShape.get(shape);
+      if (alike === undefined) byShape.set(shape, [keyed]);
+      else alike.push(keyed);
+    }
+    for (const [shape, alike] of byShape) {
+      const sorted: string[] = [];
+      for (const { name } of await inOrder(alike, pace)) {
+        if (pace.over(1)) await turn();
+        sequences.#positions.set(name, sorted.push(name) - 1);
+      }
+      sequences.#byShape.set(shape, sorted);
+    }
+    return sequences;
+  }
+
+  /** Names like `name`, in order. */
+  like(name: string): readonly string[] {
+    return this.#byShape.get(shapeOf(name)) ?? [];
+  }
+
+  /** Where among those like it; undefined: it is not known. */
+  positionOf(name: string): number | undefined {
+    return this.#positions.get(name);
+  }
+
+  static alike(one: string, other: string): boolean {
+    return shapeOf(one) === shapeOf(other);
+  }
+}
+
+/** Counts what is done in a turn. */
+class Pace {
+  #done = 0;
+
+  /** So many more are to be done; true: in another turn. */
+  over(count: number): boolean {
+    this.#done += count;
+    if (this.#done <= SLICE) return false;
+    this.#done = count;
+    return true;
+  }
+}
+
+/** Merge sort, from slices that are sorted at once. */
+async function inOrder(names: Keyed[], pace: Pace): Promise<Keyed[]> {
+  let runs: Keyed[][] = [];
+  for (let at = 0; at < names.length; at += SLICE) {
+    const run = names.slice(at, at + SLICE);
+    if (pace.over(run.length)) await turn();
+    runs.push(run.sort((a, b) => (a.key < b.key ? -1 : 1)));
+  }
+  while (runs.length > 1) {
+    const longer: Keyed[][] = [];
+    for (let at = 0; at < runs.length; at += 2) longer.push(await merged(runs[at]!, runs[at + 1] ?? [], pace));
+    runs = longer;
+  }
+  return runs[0] ?? [];
+}
+
+async function merged(one: Keyed[], other: Keyed[], pace: Pace): Promise<Keyed[]> {
+  const all: Keyed[] = [];
+  for (let a = 0, b = 0; a < one.length || b < other.length; ) {
+    if (pace.over(1)) await turn();
+    const first = b === other.length || (a < one.length && one[a]!.key <= other[b]!.key);
+    all.push(first ? one[a++]! : other[b++]!);
+  }
+  return all;
+}
+
+/**
+ * From the positions of the files that a reader began, the newest last: the step from one to the next, negative when it goes
+ * backward; 0: none can be told. `threads`: so many took turns, and may have overtaken each other. `expected`: as others step,
+ * which one that steps alike needs less for.
+ */
+export function stepOf(positions: readonly number[], threads: number, expected: number): number {
+  const last = positions.slice(-REMEMBERED);
+  const moves = last.slice(1).map((position, at) => position - last[at]!);
+  if (last.length === 1) return expected;
+  if (moves.length === 1) return moves[0] === expected || (last[0] === 0 && moves[0] === 1) ? moves[0]! : 0;
+  if (threads === 1) {
+    if (moves.length > 2) return mostOf(moves);
+    const [step, again] = moves;
+    // Two that are larger may be the same by chance.
+    return step === again && (Math.abs(step!) === 1 || step === expected) ? step! : 0;
+  }
+  if (moves.length < SURE_MOVES) return 0;
+  const sorted = [...new Set(last)].sort((a, b) => a - b);
+  const step = mostOf(sorted.slice(1).map((position, at) => position - sorted[at]!));
+  const forward = moves.filter((move) => move > 0).length;
+  if (forward >= moves.length * FORWARD_SHARE) return step;
+  return moves.length - forward >= moves.length * FORWARD_SHARE ? -step : 0;
+}
+
+/** What more than half of them are, and no fewer than would be sure; 0: nothing. */
+function mostOf(gaps: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const gap of gaps) counts.set(gap, (counts.get(gap) ?? 0) + 1);
+  for (const [gap, count] of counts) if (count >= SURE_MOVES && 2 * count > gaps.length) return gap;
+  return 0;
+}

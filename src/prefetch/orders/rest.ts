@@ -1,0 +1,46 @@
+/** All that is missing of a large file, from its start to its end, for as long as somebody reads it. */
+import { Errno, failed, type Outcome } from '../../sys/errno.ts';
+import type { Order, ReadFile, Wanted } from '../order.ts';
+import { PIECE_BYTES } from './readahead.ts';
+
+/** Without a miss for so long, in ms, nothing more is brought. */
+const PAUSE_MS = 10_000;
+
+export class RestOrder implements Order {
+  readonly name = 'bulk';
+  readonly about: string;
+  readonly #file: ReadFile;
+  readonly #nowMs: () => number;
+  #next = 0;
+  /** Where pieces begin that were given up. */
+  #again: number[] = [];
+  #cameMs: number;
+  #ended = false;
+
+  constructor(file: ReadFile, nowMs: () => number) {
+    this.about = file.path();
+    this.#file = file;
+    this.#nowMs = nowMs;
+    this.#cameMs = nowMs();
+  }
+
+  /** A reader had to wait. */
+  came(nowMs: number): void {
+    this.#cameMs = nowMs;
+  }
+
+  next(): Wanted | undefined {
+    if (this.#ended || this.#nowMs() - this.#cameMs > PAUSE_MS) return undefined;
+    const again = this.#again.pop();
+    if (again !== undefined) return { file: this.#file, offset: again, length: PIECE_BYTES };
+    if (this.#next >= this.#file.attributes.size) return undefined;
+    const offset = this.#next;
+    this.#next += PIECE_BYTES;
+    return { file: this.#file, offset, length: PIECE_BYTES };
+  }
+
+  settled({ offset }: Wanted, outcome: Outcome<number>): void {
+    if (outcome === -Errno.ECANCELED) this.#again.push(offset);
+    else if (failed(outcome)) this.#ended = true; // no room, or another content
+  }
+}

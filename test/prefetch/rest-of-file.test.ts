@@ -1,0 +1,56 @@
+/** A large table whose records are read in an order that cannot be known, in virtual time. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BulkMode } from '../../src/prefetch/data-sets.ts';
+import { type Link, VirtualMount, VirtualStore } from './virtual-store.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const LINK: Link = { latencyMs: 5, bytesPerSecond: 200e6 };
+const SIZE = 64 * MIB;
+const ROW = 8 * KIB;
+const READERS = 2;
+
+/** Readers that share the rows, each row once or so many of them; seconds, and the bytes asked for to the table's size. */
+async function read(rows: number, bulk: BulkMode): Promise<{ seconds: number; asked: number }> {
+  let state = 11;
+  const next = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const order = Array.from({ length: SIZE / ROW }, (_, at) => at);
+  for (let at = order.length - 1; at > 0; at--) {
+    const other = next(at + 1);
+    [order[at], order[other]] = [order[other]!, order[at]!];
+  }
+  const store = new VirtualStore(LINK);
+  const mount = new VirtualMount(store, { table: SIZE }, undefined, bulk);
+  let seconds = 0;
+  const readers = Array.from({ length: READERS }, (_, reader) => {
+    const own = order.slice(0, rows).filter((_, at) => at % READERS === reader);
+    return mount.reads(
+      'table',
+      own.map((row) => [row * ROW, ROW] as const),
+      reader + 1,
+    );
+  });
+  await store.during(
+    Promise.all(readers).then((took) => {
+      seconds = Math.max(...took.map((one) => one.seconds));
+    }),
+  );
+  await store.during(mount.prefetch.stop());
+  return { seconds, asked: store.bytes / SIZE };
+}
+
+test('an epoch over shuffled records has the rest of the table brought, each byte once', async (context) => {
+  const [without, brought] = [await read(SIZE / ROW, 'off'), await read(SIZE / ROW, 'all')];
+  context.diagnostic(`${brought.seconds.toFixed(2)} s, ${without.seconds.toFixed(2)} s without`);
+  assert.equal(brought.asked, 1);
+  assert.ok(brought.seconds < without.seconds / 2, `${brought.seconds} s, ${without.seconds} s without`);
+});
+
+test('a few rows of a table have nothing else brought', async () => {
+  const rows = SIZE / ROW / 64;
+  assert.equal((await read(rows, 'all')).asked, (await read(rows, 'off')).asked);
+});
