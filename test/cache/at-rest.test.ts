@@ -9,7 +9,7 @@ import { silentLog } from '../../src/telemetry/log.ts';
 import { fill, objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth } from './support.ts';
 
 const SIZE = 8192;
-const FILES = 200;
+const FILES = 160;
 const AWAKE = 10;
 
 const keyOf = (file: number, version = 'v'): ContentKey => ({ file: String(1000 + file), version, size: SIZE });
@@ -41,7 +41,7 @@ async function untilAtRest(cache: Cache, files = FILES): Promise<void> {
 
 async function filled(directory: string, options: Partial<CacheOptions> = {}): Promise<Cache> {
   const cache = await open(directory, options);
-  for (let file = 0; file < FILES; file++) await fill(cache, keyOf(file));
+  await Promise.all(Array.from({ length: FILES }, (_, file) => fill(cache, keyOf(file))));
   await untilAtRest(cache);
   return cache;
 }
