@@ -3,7 +3,10 @@
  * where several readers share them. What the steps are, most of the last decide (as in Leap: Al Maruf and Chowdhury, USENIX
  * ATC 2020), whichever thread of the reader came first.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 
+/** Names looked at in one turn: less than 5 ms. */
+const SLICE = 2048;
 /** Files that a reader began last, by which its step is told. */
 const REMEMBERED = 8;
 /** From one file to the next, in the same step: as good as certain. */
@@ -30,18 +33,29 @@ export class NameSequences {
   readonly #byShape = new Map<string, string[]>();
   readonly #positions = new Map<string, number>();
 
-  constructor(names: readonly string[]) {
-    for (const name of names) {
+  static async of(names: readonly string[]): Promise<NameSequences> {
+    const sequences = new NameSequences();
+    const byShape = new Map<string, string[]>();
+    for (const [at, name] of names.entries()) {
+      if (at > 0 && at % SLICE === 0) await turn();
       const shape = shapeOf(name);
-      const alike = this.#byShape.get(shape);
-      if (alike === undefined) this.#byShape.set(shape, [name]);
+      const alike = byShape.get(shape);
+      if (alike === undefined) byShape.set(shape, [name]);
       else alike.push(name);
     }
-    for (const alike of this.#byShape.values()) {
-      const keys = new Map(alike.map((name) => [name, sortKey(name)]));
-      alike.sort((a, b) => (keys.get(a)! < keys.get(b)! ? -1 : 1));
-      for (const [position, name] of alike.entries()) this.#positions.set(name, position);
+    for (const [shape, alike] of byShape) sequences.#byShape.set(shape, await sequences.#inOrder(alike));
+    return sequences;
+  }
+
+  async #inOrder(names: readonly string[]): Promise<string[]> {
+    const keyed: { name: string; key: string }[] = [];
+    for (const [at, name] of names.entries()) {
+      if (at > 0 && at % SLICE === 0) await turn();
+      keyed.push({ name, key: sortKey(name) });
     }
+    keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
+    for (const [position, { name }] of keyed.entries()) this.#positions.set(name, position);
+    return keyed.map(({ name }) => name);
   }
 
   /** Names like `name`, in order. */

@@ -53,8 +53,8 @@ for (const { workers, size, share } of [
   });
 }
 
-test('names are in the order of their numbers, and apart from those of another kind', () => {
-  const names = new NameSequences(['part-10.bin', 'part-9.bin', 'index.json', 'part-1.bin', 'b.txt', 'a.txt']);
+test('names are in the order of their numbers, and apart from those of another kind', async () => {
+  const names = await NameSequences.of(['part-10.bin', 'part-9.bin', 'index.json', 'part-1.bin', 'b.txt', 'a.txt']);
   assert.deepEqual(names.like('part-9.bin'), ['part-1.bin', 'part-9.bin', 'part-10.bin']);
   assert.deepEqual(names.like('a.txt'), ['a.txt', 'b.txt']);
   assert.equal(names.positionOf('part-10.bin'), 2);
