@@ -151,7 +151,7 @@ export class NextFiles {
     const recent = reader.begun.filter(({ name }) => NameSequences.alike(name, last));
     const positions = recent.flatMap(({ name }) => names.positionOf(name) ?? []);
     const threads = new Set(recent.map(({ thread }) => thread)).size;
-    const step = stepOf(positions, threads, directory.step);
+    const step = stepOf(positions, threads, directory.step, directory.readers.size);
     if (step !== reader.step) reader.given = undefined;
     reader.step = step;
     if (step !== 0 || positions.length > 2) directory.step = step;
