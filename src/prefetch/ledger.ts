@@ -16,7 +16,7 @@ const FILES_MOST = 16_384;
 const ACCOUNTS_MOST = 1024;
 /** What is brought to be read soon and is not within this time counts as wasted, in ms. The others wait for the whole epoch. */
 const LATE_MS = 10_000;
-const SOON: ReadonlySet<OrderName> = new Set(['readahead', 'stride']);
+const SOON: ReadonlySet<OrderName> = new Set(['end', 'readahead', 'stride']);
 /** Files looked after in one turn. */
 const SWEPT = 64;
 

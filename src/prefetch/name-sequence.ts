@@ -3,7 +3,6 @@
  * where several readers share them. What the steps are, most of the last decide (as in Leap: Al Maruf and Chowdhury, USENIX
  * ATC 2020), whichever thread of the reader came first.
  */
-
 import { setImmediate as turn } from 'node:timers/promises';
 
 /** Names dealt with in one turn of the loop: some 5 ms. */
@@ -122,18 +121,18 @@ async function merged(one: Keyed[], other: Keyed[], pace: Pace): Promise<Keyed[]
 /**
  * From the positions of the files that a reader began, the newest last: the step from one to the next, negative when it goes
  * backward; 0: none can be told. `threads`: so many took turns, and may have overtaken each other. `expected`: as others step,
- * which one that steps alike needs less for.
+ * which one that steps alike needs less for. `likely`: where none does yet, what it would be: as many as there are readers.
  */
-export function stepOf(positions: readonly number[], threads: number, expected: number): number {
+export function stepOf(positions: readonly number[], threads: number, expected: number, likely = 0): number {
   const last = positions.slice(-REMEMBERED);
   const moves = last.slice(1).map((position, at) => position - last[at]!);
   if (last.length === 1) return expected;
-  if (moves.length === 1) return moves[0] === expected || (last[0] === 0 && moves[0] === 1) ? moves[0]! : 0;
+  const [first, second = first] = moves;
+  if (moves.length === 1) return first === expected || first === likely ? first! : 0;
   if (threads === 1) {
     if (moves.length > 2) return mostOf(moves);
-    const [step, again] = moves;
     // Two that are larger may be the same by chance.
-    return step === again && (Math.abs(step!) === 1 || step === expected) ? step! : 0;
+    return first === second && (Math.abs(first!) === 1 || first === expected || first === likely) ? first! : 0;
   }
   if (moves.length < SURE_MOVES) return 0;
   const sorted = [...new Set(last)].sort((a, b) => a - b);

@@ -14,8 +14,8 @@ import { PiecesOrder } from './orders/pieces.ts';
 /** Directories that are followed, and readers in each; of more, those that rested longest are forgotten. */
 const DIRECTORIES_MOST = 64;
 const READERS_MOST = 64;
-/** A directory of more names is not one of large files. */
-const NAMES_MOST = 65_536;
+/** A directory of more names is not followed: to sort them takes the daemon's one thread. */
+const NAMES_MOST = 16_384;
 /** Files of a reader that are remembered. */
 const BEGUN_MOST = 8;
 /** Ahead of a reader, in files, however small they are. */
@@ -132,7 +132,11 @@ export class NextFiles {
       const listed = await host.list(directory.path);
       if (failed(listed) || this.#stopped) return;
       const { files } = listed as Names;
-      directory.names = await NameSequences.of(files.length > NAMES_MOST ? [] : files);
+      if (files.length > NAMES_MOST) {
+        directory.listedMs = Number.POSITIVE_INFINITY; // and not again
+        return;
+      }
+      directory.names = await NameSequences.of(files);
       if (this.#stopped) return;
       this.#follow(directory, directory.names, reader, sizeBytes);
     } catch (error) {
@@ -148,7 +152,7 @@ export class NextFiles {
     const recent = reader.begun.filter(({ name }) => NameSequences.alike(name, last));
     const positions = recent.flatMap(({ name }) => names.positionOf(name) ?? []);
     const threads = new Set(recent.map(({ thread }) => thread)).size;
-    const step = stepOf(positions, threads, directory.step);
+    const step = stepOf(positions, threads, directory.step, directory.readers.size);
     if (step !== reader.step) reader.given = undefined;
     reader.step = step;
     if (step !== 0 || positions.length > 2) directory.step = step;
