@@ -6,6 +6,7 @@
  */
 import type { Readers } from './data-set-readers.ts';
 import { type Run, Runs } from './detectors/sequential.ts';
+import { fileKindOf } from './labels.ts';
 import type { AccessedFile, AccessedHandle } from './observer.ts';
 import type { StreamSnapshot } from './snapshot.ts';
 import { LOOKED, type ReadPattern, Stream } from './stream.ts';
@@ -78,9 +79,11 @@ export class Streams {
     this.listener.began(inode, process, thread);
   }
 
-  /** How a file is going to be read, most likely: as others of its directory were. */
+  /** How a file is going to be read, most likely: as others of its directory were; before there were any, by what it is. */
   expects(file: AccessedFile): ReadPattern {
-    return this.#directories.get(directoryOf(file)) ?? 'unknown';
+    return (
+      this.#directories.get(directoryOf(file)) ?? (fileKindOf(file.path()) === 'shards' ? 'sequential' : 'unknown')
+    );
   }
 
   #learn({ file, pattern }: Stream): void {

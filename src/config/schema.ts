@@ -295,7 +295,7 @@ export const settingsSchema = z.strictObject({
     fallback: '1M',
     about:
       'How far the kernel reads ahead of a sequential reader; only root can set it. In a large file that is not in the ' +
-      'cache yet the kernel reads ahead by no more than 32 KiB, unless files beside it were read on and on, and up to eight ' +
+      'cache yet the kernel reads ahead by no more than 32 KiB, unless it is a tar or files beside it were read on and on, and up to eight ' +
       'times as much as this is brought into the ' +
       'cache ahead of each reader, four times that much where it would wait for the source all the same. `0`: nothing is.',
   }),

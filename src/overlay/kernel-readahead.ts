@@ -2,7 +2,7 @@
  * How far the kernel shall read ahead in the file that is being opened: one owner of the mount's knob. In a file that is not in the
  * cache yet a wide window only costs. What its reader goes on to is brought before the kernel asks for it, as far ahead as pays;
  * and around each page of a mapping that is read here and there the kernel would ask for all of the window. Where files of the
- * same directory were read on and on it is wide all the same: fewer READs for the same bytes.
+ * same directory were read on and on, and in tar shards, it is wide all the same: fewer READs for the same bytes.
  */
 import type { Inode } from './inode.ts';
 

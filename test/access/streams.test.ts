@@ -152,7 +152,7 @@ test('what is known of files and streams is bounded', () => {
   assert.ok(known.snapshot().length <= 32);
 });
 
-test('what is expected of a file is how others of its directory were read last', () => {
+test('what is expected of a file is how others of its directory were read last, of the first what its name says', () => {
   const known = streams();
   const next = new FakeFile('tables/next', SIZE);
   const read = (path: string, offset: (at: number) => number): void => {
@@ -165,4 +165,6 @@ test('what is expected of a file is how others of its directory were read last',
   assert.equal(known.expects(new FakeFile('other/next', SIZE)), 'unknown');
   read('tables/b', () => random(SIZE / 4096) * 4096);
   assert.equal(known.expects(next), 'random');
+  assert.equal(known.expects(new FakeFile('shards/000.tar', SIZE)), 'sequential');
+  assert.equal(known.expects(new FakeFile('tables/000.tar', SIZE)), 'random');
 });
