@@ -32,11 +32,13 @@ const REPEAT_SHARE = 1 / 16;
 /** Who reads a larger file (a tar shard) is read ahead of in it; to bring others meanwhile would take the link from them. */
 const LARGE_BYTES = 8 * 1024 * 1024;
 /**
- * Of its files under way at once, at first; and as many more as a fraction of those that the job has opened. At first nearly
- * all that the job asks for it has to wait for, in the queue that is made here: so that is kept short.
+ * Of its files under way at once until so many were brought; and then one more for each so many. At first nearly all that the
+ * job asks for it has to wait for, in the queue that is made here: so that is kept short. To bring the first takes as long as
+ * 64 trips, whatever the latency, in which a worker opens and reads the 32 files of its first batch.
  */
 const FIRST_UNDER_WAY = 16;
-const OPENS_EACH = 4;
+const FIRST_BROUGHT = 256;
+const BROUGHT_EACH = 8;
 /** Without an open for so long, in ms, nothing more is brought. */
 const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
@@ -88,6 +90,7 @@ export class SetPass implements Order, SpentOwner {
   #rereads = 0;
   #readBytes = 0;
   #underWay = 0;
+  #brought = 0;
   /** Brought and not read. */
   #unread = 0;
   #cached = 0;
@@ -290,7 +293,9 @@ export class SetPass implements Order, SpentOwner {
       this.#refusals = 0;
       this.#retries.remove(item);
       this.#isCached(item);
-      if (outcome === 0 || this.#seen(item)) return;
+      if (outcome === 0) return;
+      this.#brought++;
+      if (this.#seen(item)) return;
       if (this.#catalogue.has(item, Noted.UNREAD)) return;
       this.#catalogue.note(item, Noted.UNREAD);
       this.#unread++;
@@ -310,7 +315,8 @@ export class SetPass implements Order, SpentOwner {
   }
 
   #mayBegin(): boolean {
-    return this.#underWay < Math.max(FIRST_UNDER_WAY, this.#sized / OPENS_EACH) && this.#mayGoOn();
+    const most = FIRST_UNDER_WAY + Math.max(0, this.#brought - FIRST_BROUGHT) / BROUGHT_EACH;
+    return this.#underWay < most && this.#mayGoOn();
   }
 
   #mayGoOn(): boolean {

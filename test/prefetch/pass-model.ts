@@ -57,6 +57,11 @@ export class PassModel {
     this.sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth: async () => jobWidth });
   }
 
+  /** Files that are on their way for nobody. */
+  get aheadUnderWay(): number {
+    return this.#waiting.length;
+  }
+
   /** One pass in this order. */
   async read(order: readonly string[]): Promise<PassCounts> {
     this.pass++;
@@ -125,10 +130,11 @@ export class PassModel {
       size: FILE_BYTES,
       opens: 0,
       missingBytes: () => (this.cached.has(path) ? 0 : FILE_BYTES),
-      fill: async () => {
+      fill: async (_offset, _length, arrived) => {
         this.#underWay.add(path);
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
         this.#underWay.delete(path);
+        arrived?.();
         if (this.failing) return -Errno.EIO;
         if (this.cached.has(path)) return 0;
         if (this.#free < FILE_BYTES) {
