@@ -56,7 +56,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   yaml: ['src/config/'],
   commander: ['src/cli/', 'src/main.ts'],
   pino: ['src/cli/logging.ts'],
-  'lru-cache': ['src/store/posix/', 'src/overlay/'],
+  'lru-cache': ['src/store/posix/', 'src/overlay/', 'src/prefetch/'],
   'fuse-native': ['src/fuse-native/'],
   piscina: ['src/prefetch/'],
   'p-queue': ['src/prefetch/'],

@@ -11,7 +11,7 @@ import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
-import { chunkBytesOf } from './chunk-size.ts';
+import { chunkBytesOf, WHOLE_FILE_BYTES } from './chunk-size.ts';
 import type { ObjectItem } from './eviction/object-item.ts';
 import { policies } from './eviction/policies.ts';
 import { Room } from './eviction/room.ts';
@@ -28,9 +28,6 @@ import { OpenObjects } from './open-objects.ts';
 import { Promised } from './promised.ts';
 import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
-
-/** Files up to this size are taken only when they fit whole; of larger ones a part is of use too. */
-const WHOLE_BYTES = 1024 * 1024;
 
 const NOTHING = { version: '', bytes: 0 };
 
@@ -95,7 +92,7 @@ export class DiskCache implements Cache, ObjectHost {
       tier,
       policy: policies[policy ?? 'mix'],
       rules: rules ?? new Rules({ pin: [], neverCache: [] }),
-      wholeBytes: WHOLE_BYTES,
+      wholeBytes: WHOLE_FILE_BYTES,
       chunkBytes,
       rowsLeft: () => this.#index.unloaded.rows,
       bring: (most) => this.#index.bring(most),

@@ -4,6 +4,7 @@
  * and around each page of a mapping that is read here and there the kernel would ask for all of the window. Where files of the
  * same directory were read on and on, and in tar shards, it is wide all the same: fewer READs for the same bytes.
  */
+import { WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import type { Inode } from './inode.ts';
 
 /**
@@ -11,8 +12,6 @@ import type { Inode } from './inode.ts';
  * a row of some pages to be one READ. Who reads larger pieces has READs of 128 KiB all the same: the kernel bounds them apart.
  */
 const FILLING_BYTES = 32 * 1024;
-/** Smaller files are fetched whole, whatever the kernel asks for. */
-const LARGE_BYTES = 1024 * 1024;
 
 export class KernelReadahead {
   readonly #set: (bytes: number) => boolean;
@@ -32,7 +31,7 @@ export class KernelReadahead {
   opening(inode: Inode): void {
     const { size } = inode.attributes;
     if (size <= FILLING_BYTES) return;
-    const wide = inode.whole || size <= LARGE_BYTES || this.#goesOn(inode);
+    const wide = inode.whole || size <= WHOLE_FILE_BYTES || this.#goesOn(inode);
     const bytes = wide ? this.#wideBytes : Math.min(this.#wideBytes, FILLING_BYTES);
     if (bytes !== this.#nowBytes && this.#set(bytes)) this.#nowBytes = bytes;
   }

@@ -2,6 +2,7 @@
  * Which data sets are brought ahead: those that are read in passes, and whose files are not there. What access/ finds out of
  * data sets comes here with every open; a set of which some files were missing gets a `SetPass`.
  */
+import { JobShare, type ShareParts } from './job-share.ts';
 import type { ReadFile } from './order.ts';
 import { type SetParts, SetPass } from './set-pass.ts';
 
@@ -10,9 +11,6 @@ export interface ReadSet {
   readonly path: string;
   readonly pass: number;
 }
-
-/** auto: not for a job that shares the data with other nodes. all: in any case. */
-export type BulkMode = 'auto' | 'off' | 'all';
 
 /** Files that had to be fetched for a reader, lately, before anything is done: a third of a second of two readers at 5 ms. */
 const FILES_MISSED_LEAST = 8;
@@ -33,11 +31,7 @@ export interface SetSnapshot {
   repeats: boolean;
 }
 
-export interface DataSetsParts extends SetParts {
-  bulk: BulkMode;
-  /** Over how many nodes a job is spread, by a thread of it; 1: it is alone, or cannot be seen. */
-  jobWidth: (thread: number) => Promise<number>;
-}
+export type DataSetsParts = SetParts & ShareParts;
 
 interface Watched {
   /** Files, by their keys. */
@@ -45,10 +39,7 @@ interface Watched {
   sinceMs: number;
   openedMs: number;
   pass: SetPass | undefined;
-  /** It is not known yet whether the job is alone. */
-  asking: boolean;
-  /** The job shares the set with others: each would bring what only others read. */
-  shared: boolean;
+  readonly share: JobShare;
 }
 
 export class PrefetchedSets {
@@ -76,9 +67,9 @@ export class PrefetchedSets {
       watched.sinceMs = nowMs;
     }
     watched.missed.add(file.fileKey);
-    if (watched.missed.size < FILES_MISSED_LEAST || watched.asking) return;
+    if (watched.missed.size < FILES_MISSED_LEAST) return;
     watched.missed.clear();
-    if (watched.pass === undefined) void this.#begin(watched, set, thread);
+    if (watched.pass === undefined && !watched.share.closed) void this.#begin(watched, set, thread);
   }
 
   snapshot(): SetSnapshot[] {
@@ -100,7 +91,13 @@ export class PrefetchedSets {
   #watch(path: string, nowMs: number): Watched {
     let watched = this.#sets.get(path);
     if (watched === undefined) {
-      watched = { missed: new Set(), sinceMs: nowMs, openedMs: nowMs, pass: undefined, asking: false, shared: false };
+      watched = {
+        missed: new Set(),
+        sinceMs: nowMs,
+        openedMs: nowMs,
+        pass: undefined,
+        share: new JobShare(this.#parts),
+      };
       this.#sets.set(path, watched);
       this.#forgetOldest();
     }
@@ -116,14 +113,8 @@ export class PrefetchedSets {
   }
 
   async #begin(watched: Watched, set: ReadSet, thread: number): Promise<void> {
-    const { bulk, jobWidth } = this.#parts;
-    if (bulk === 'off' || watched.shared) return;
-    if (bulk === 'auto') {
-      watched.asking = true;
-      watched.shared = (await jobWidth(thread)) > 1;
-      watched.asking = false;
-      if (watched.shared || this.#sets.get(set.path) !== watched) return;
-    }
+    if (!(await watched.share.isAlone(thread)) || watched.pass !== undefined) return;
+    if (this.#sets.get(set.path) !== watched) return;
     if (this.#stopped || !this.#endOverlapping(set.path)) return;
     this.#endOldest();
     watched.pass = new SetPass(set.path, set.pass, this.#parts);

@@ -3,6 +3,7 @@
  * file that is opened the end and the beginning are brought in one go, and both are there of those that come next. Which files
  * these are is told by how the last ones of the directory were read, and before there were any by their names.
  */
+import { LRUCache } from 'lru-cache';
 import { directoryOf, type Orders, type ReadFile } from './order.ts';
 import { PiecesOrder } from './orders/pieces.ts';
 
@@ -57,13 +58,14 @@ export interface Beginner {
 
 export class Ends {
   readonly #orders: Orders;
-  /** By directory; used last at the end. */
-  readonly #begun = new Map<string, { begun: Begun; order: PiecesOrder }>();
+  /** By directory. */
+  readonly #begun: LRUCache<string, { begun: Begun; order: PiecesOrder }>;
   /** Readers that began at the end. */
   readonly #fromEnd = new WeakSet<Beginner>();
 
   constructor(orders: Orders) {
     this.#orders = orders;
+    this.#begun = new LRUCache({ max: DIRECTORIES_MOST, dispose: ({ order }) => orders.remove(order) });
   }
 
   /** A large file is opened, which is not all there. */
@@ -100,21 +102,14 @@ export class Ends {
   }
 
   #of(directory: string): { begun: Begun; order: PiecesOrder } {
-    let known = this.#begun.get(directory);
-    if (known === undefined) {
-      known = { begun: new Begun(), order: new PiecesOrder('end', directory, this.#orders) };
-    } else this.#begun.delete(directory);
-    this.#begun.set(directory, known);
-    for (const [oldest, { order }] of this.#begun) {
-      if (this.#begun.size <= DIRECTORIES_MOST) break;
-      this.#begun.delete(oldest);
-      this.#orders.remove(order);
-    }
-    return known;
+    const known = this.#begun.get(directory);
+    if (known !== undefined) return known;
+    const made = { begun: new Begun(), order: new PiecesOrder('end', directory, this.#orders) };
+    this.#begun.set(directory, made);
+    return made;
   }
 
   stop(): void {
-    for (const { order } of this.#begun.values()) this.#orders.remove(order);
     this.#begun.clear();
   }
 }

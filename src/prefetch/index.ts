@@ -1,6 +1,7 @@
 /** What brings data before it is read: what a mount has of it. */
-import { type BulkMode, PrefetchedSets, type ReadSet, type SetSnapshot } from './data-sets.ts';
+import { PrefetchedSets, type ReadSet, type SetSnapshot } from './data-sets.ts';
 import type { PrefetchHost } from './host.ts';
+import type { BulkMode } from './job-share.ts';
 import { LargeFiles } from './large-files.ts';
 import type { StoreLimit } from './limit.ts';
 import type { SequenceSnapshot } from './next-files.ts';

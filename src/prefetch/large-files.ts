@@ -1,25 +1,21 @@
 /** What is made of how large files are read: where each is begun, inside of it, and from one to the next. */
-import type { BulkMode } from './data-sets.ts';
+
 import { type Beginner, Ends } from './ends.ts';
 import type { PrefetchHost } from './host.ts';
+import type { ShareParts } from './job-share.ts';
 import { NextFiles } from './next-files.ts';
-import type { Orders, ReadFile } from './order.ts';
+import { type Orders, type ReadFile, WHOLE_FILE_BYTES } from './order.ts';
 import { type FileInParts, InFileOrders, type StreamView } from './orders/in-file.ts';
 import type { RunView } from './orders/readahead.ts';
 import { type RecordReader, RestOfFiles } from './rest-of-file.ts';
 
-/** Smaller files are fetched whole. */
-const LARGE_BYTES = 1024 * 1024;
-
-export interface LargeFilesParts {
+export interface LargeFilesParts extends ShareParts {
   host: PrefetchHost;
   orders: Orders;
   /** What may be ahead of one reader, in bytes. */
   aheadBytes: number;
   /** Whether a job has said what it will read below a directory. */
   announced: (path: string) => boolean;
-  bulk: BulkMode;
-  jobWidth: (thread: number) => Promise<number>;
 }
 
 export class LargeFiles {
@@ -36,7 +32,7 @@ export class LargeFiles {
   }
 
   opened(file: FileInParts): void {
-    if (file.attributes.size > LARGE_BYTES && !file.whole) this.#ends.opened(file);
+    if (file.attributes.size > WHOLE_FILE_BYTES && !file.whole) this.#ends.opened(file);
   }
 
   /** A process begins to read a file, by one of its threads. */

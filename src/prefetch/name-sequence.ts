@@ -5,8 +5,8 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** Names dealt with in one turn of the loop: some 5 ms. */
-const SLICE = 1024;
+/** Names looked at in one turn of the loop: a millisecond or two. As many as there may be (next-files.ts) are sorted in 7. */
+const SLICE = 256;
 /** Files that a reader began last, by which its step is told. */
 const REMEMBERED = 8;
 /** From one file to the next, in the same step: as good as certain. */
@@ -43,10 +43,9 @@ export class NameSequences {
   /** In many turns of the loop, where there are many names. */
   static async of(names: readonly string[]): Promise<NameSequences> {
     const sequences = new NameSequences();
-    const pace = new Pace();
     const byShape = new Map<string, Keyed[]>();
-    for (const name of names) {
-      if (pace.over(1)) await turn();
+    for (const [at, name] of names.entries()) {
+      if (at > 0 && at % SLICE === 0) await turn();
       const shape = shapeOf(name);
       const keyed = { name, key: sortKey(name) };
       const alike = byShape.get(shape);
@@ -54,12 +53,10 @@ export class NameSequences {
       else alike.push(keyed);
     }
     for (const [shape, alike] of byShape) {
-      const sorted: string[] = [];
-      for (const { name } of await inOrder(alike, pace)) {
-        if (pace.over(1)) await turn();
-        sequences.#positions.set(name, sorted.push(name) - 1);
-      }
+      await turn();
+      const sorted = alike.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ name }) => name);
       sequences.#byShape.set(shape, sorted);
+      for (const [position, name] of sorted.entries()) sequences.#positions.set(name, position);
     }
     return sequences;
   }
@@ -77,45 +74,6 @@ export class NameSequences {
   static alike(one: string, other: string): boolean {
     return shapeOf(one) === shapeOf(other);
   }
-}
-
-/** Counts what is done in a turn. */
-class Pace {
-  #done = 0;
-
-  /** So many more are to be done; true: in another turn. */
-  over(count: number): boolean {
-    this.#done += count;
-    if (this.#done <= SLICE) return false;
-    this.#done = count;
-    return true;
-  }
-}
-
-/** Merge sort, from slices that are sorted at once. */
-async function inOrder(names: Keyed[], pace: Pace): Promise<Keyed[]> {
-  let runs: Keyed[][] = [];
-  for (let at = 0; at < names.length; at += SLICE) {
-    const run = names.slice(at, at + SLICE);
-    if (pace.over(run.length)) await turn();
-    runs.push(run.sort((a, b) => (a.key < b.key ? -1 : 1)));
-  }
-  while (runs.length > 1) {
-    const longer: Keyed[][] = [];
-    for (let at = 0; at < runs.length; at += 2) longer.push(await merged(runs[at]!, runs[at + 1] ?? [], pace));
-    runs = longer;
-  }
-  return runs[0] ?? [];
-}
-
-async function merged(one: Keyed[], other: Keyed[], pace: Pace): Promise<Keyed[]> {
-  const all: Keyed[] = [];
-  for (let a = 0, b = 0; a < one.length || b < other.length; ) {
-    if (pace.over(1)) await turn();
-    const first = b === other.length || (a < one.length && one[a]!.key <= other[b]!.key);
-    all.push(first ? one[a++]! : other[b++]!);
-  }
-  return all;
 }
 
 /**

@@ -4,6 +4,7 @@
  *
  *   a reader begins a file -> which of its directory's names (name-sequence.ts) -> its step -> orders/pieces.ts
  */
+import { LRUCache } from 'lru-cache';
 import { failed } from '../sys/errno.ts';
 import type { Ends } from './ends.ts';
 import type { Names, PrefetchHost } from './host.ts';
@@ -40,7 +41,7 @@ interface Reader {
 
 interface Directory {
   readonly path: string;
-  readonly readers: Map<number, Reader>;
+  readonly readers: LRUCache<number, Reader>;
   readonly order: PiecesOrder;
   names: NameSequences | undefined;
   listing: boolean;
@@ -71,12 +72,13 @@ export interface NextFilesParts {
 
 export class NextFiles {
   readonly #parts: NextFilesParts;
-  /** By path; used last at the end. */
-  readonly #directories = new Map<string, Directory>();
+  /** By path. */
+  readonly #directories: LRUCache<string, Directory>;
   #stopped = false;
 
   constructor(parts: NextFilesParts) {
     this.#parts = parts;
+    this.#directories = new LRUCache({ max: DIRECTORIES_MOST, dispose: ({ order }) => parts.orders.remove(order) });
   }
 
   /** A process begins to read a large file, by one of its threads. */
@@ -103,23 +105,18 @@ export class NextFiles {
 
   stop(): void {
     this.#stopped = true;
-    for (const { order } of this.#directories.values()) this.#parts.orders.remove(order);
     this.#directories.clear();
   }
 
   #directory(path: string): Directory {
     const known = this.#directories.get(path);
-    const directory = known ?? {
-      ...{ path, readers: new Map(), names: undefined, listing: false, listedMs: Number.NEGATIVE_INFINITY, step: 0 },
+    if (known !== undefined) return known;
+    const directory: Directory = {
+      ...{ path, names: undefined, listing: false, listedMs: Number.NEGATIVE_INFINITY, step: 0 },
+      readers: new LRUCache({ max: READERS_MOST }),
       order: new PiecesOrder('next-file', path, this.#parts.orders),
     };
-    this.#directories.delete(path);
     this.#directories.set(path, directory);
-    for (const [oldest, { order }] of this.#directories) {
-      if (this.#directories.size <= DIRECTORIES_MOST) break;
-      this.#directories.delete(oldest);
-      this.#parts.orders.remove(order);
-    }
     return directory;
   }
 
@@ -192,12 +189,9 @@ export class NextFiles {
 }
 
 function readerOf({ readers }: Directory, process: number): Reader {
-  const reader = readers.get(process) ?? { begun: [], step: 0, given: undefined };
-  readers.delete(process);
+  const known = readers.get(process);
+  if (known !== undefined) return known;
+  const reader: Reader = { begun: [], step: 0, given: undefined };
   readers.set(process, reader);
-  for (const oldest of readers.keys()) {
-    if (readers.size <= READERS_MOST) break;
-    readers.delete(oldest);
-  }
   return reader;
 }

@@ -15,6 +15,9 @@ export interface ReadFile {
   path(): string;
 }
 
+/** Files up to this size, in bytes, are fetched whole, whatever is read of them. */
+export const WHOLE_FILE_BYTES: number = 1024 * 1024;
+
 /** Of a path as `ReadFile.path` gives it: where it is. */
 export function directoryOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));

@@ -4,7 +4,8 @@
  * that, and there is room for all of it, the rest is brought, at the speed of the link. Who reads few records of a large table,
  * or the same ones over and over, never comes that far.
  */
-import type { BulkMode } from './data-sets.ts';
+import { LRUCache } from 'lru-cache';
+import { JobShare, type ShareParts } from './job-share.ts';
 import { directoryOf, type Orders, type ReadFile } from './order.ts';
 import { RestOrder } from './orders/rest.ts';
 
@@ -28,60 +29,51 @@ export interface RecordReader {
 interface Watched {
   misses: number;
   order: RestOrder | undefined;
-  /** It is not known yet whether the job is alone. */
-  asking: boolean;
-  /** The job shares the file with other nodes: each reads its part. */
-  shared: boolean;
+  readonly share: JobShare;
 }
 
-export interface RestParts {
+export interface RestParts extends ShareParts {
   orders: Orders;
   nowMs: () => number;
-  bulk: BulkMode;
-  /** Over how many nodes a job is spread, by a thread of it; 1: it is alone, or cannot be seen. */
-  jobWidth: (thread: number) => Promise<number>;
   /** Whether a job has said what it will read below a directory. */
   announced: (path: string) => boolean;
 }
 
 export class RestOfFiles {
   readonly #parts: RestParts;
-  /** Those that are read here and there; used last at the end. */
-  readonly #files = new Map<ReadFile, Watched>();
+  /** Those that are read here and there. */
+  readonly #files: LRUCache<ReadFile, Watched>;
 
   constructor(parts: RestParts) {
     this.#parts = parts;
+    const dispose = ({ order }: Watched): void => {
+      if (order !== undefined) parts.orders.remove(order);
+    };
+    this.#files = new LRUCache({ max: FILES_MOST, dispose });
   }
 
   read(reader: RecordReader): void {
     if (reader.reads % READS_BETWEEN !== 0 || reader.pattern !== 'random' || this.#parts.bulk === 'off') return;
-    const watched = this.#files.get(reader.file) ?? { misses: 0, order: undefined, asking: false, shared: false };
-    this.#files.delete(reader.file);
-    this.#files.set(reader.file, watched);
-    for (const oldest of this.#files.keys()) {
-      if (this.#files.size <= FILES_MOST) break;
-      this.forgotten(oldest);
-    }
+    if (this.#files.get(reader.file) !== undefined) return;
+    this.#files.set(reader.file, { misses: 0, order: undefined, share: new JobShare(this.#parts) });
   }
 
   /** A READ of a file had to wait for the store. */
   missed(file: ReadFile, thread: number): void {
-    const watched = this.#files.get(file);
-    if (watched === undefined || watched.shared) return;
+    const watched = this.#files.peek(file);
+    if (watched === undefined) return;
     watched.misses++;
     const { order } = watched;
     if (order !== undefined) order.came(this.#parts.nowMs());
-    else if (!watched.asking && this.#isEnough(file, watched.misses)) void this.#begin(file, watched, thread);
+    else if (!watched.share.closed && this.#isEnough(file, watched.misses)) void this.#begin(file, watched, thread);
   }
 
   forgotten(file: ReadFile): void {
-    const order = this.#files.get(file)?.order;
-    if (order !== undefined) this.#parts.orders.remove(order);
     this.#files.delete(file);
   }
 
   stop(): void {
-    for (const file of [...this.#files.keys()]) this.forgotten(file);
+    this.#files.clear();
   }
 
   #isEnough(file: ReadFile, misses: number): boolean {
@@ -91,14 +83,10 @@ export class RestOfFiles {
   }
 
   async #begin(file: ReadFile, watched: Watched, thread: number): Promise<void> {
-    const { bulk, jobWidth, announced, nowMs, orders } = this.#parts;
+    const { announced, nowMs, orders } = this.#parts;
     if (announced(directoryOf(file.path()))) return;
-    if (bulk === 'auto') {
-      watched.asking = true;
-      watched.shared = (await jobWidth(thread)) > 1;
-      watched.asking = false;
-      if (watched.shared || this.#files.get(file) !== watched) return;
-    }
+    if (!(await watched.share.isAlone(thread)) || watched.order !== undefined || this.#files.peek(file) !== watched)
+      return;
     watched.order = new RestOrder(file, nowMs);
     orders.add(watched.order);
   }

@@ -12,7 +12,16 @@ import { Errno, type Failure, failed } from '../sys/errno.ts';
 import type { HeldFile, PrefetchHost } from './host.ts';
 import { type Account, Ledger, type Totals } from './ledger.ts';
 import { Limiter, type StoreLimit } from './limit.ts';
-import { ORDER_NAMES, type Order, type OrderName, type Orders, placeOf, type ReadFile, type Wanted } from './order.ts';
+import {
+  ORDER_NAMES,
+  type Order,
+  type OrderName,
+  type Orders,
+  placeOf,
+  type ReadFile,
+  type Wanted,
+  WHOLE_FILE_BYTES,
+} from './order.ts';
 import type { Spent } from './spent.ts';
 import { Trust } from './trust.ts';
 import { AheadWindow } from './window.ts';
@@ -35,8 +44,6 @@ const REST_MOST_MS = 30_000;
 const TEND_MS = 1000;
 /** What is unknown of a file before it is found: counts as so many bytes under way. */
 const GUESS_BYTES = 128 * 1024;
-/** Who has opened a smaller file reads all of it at once: it comes too late. */
-const WHOLE_BYTES = 1024 * 1024;
 /** Of a larger file so much at a time: it has room made for it, and may not be wanted any more after each. */
 const PART_BYTES = 8 * 1024 * 1024;
 
@@ -324,7 +331,9 @@ export class Scheduler implements Orders {
       const end = Math.min(offset + wanted.length, held.size);
       const missing = held.missingBytes(offset, end - offset);
       this.#spent.remove(held.fileKey); // somebody will read it
-      if (missing > 0 && held.opens > 0 && held.size <= WHOLE_BYTES && wanted.length >= held.size) return -Errno.EBUSY;
+      // Who has opened a small file reads all of it at once: it comes too late.
+      if (missing > 0 && held.opens > 0 && held.size <= WHOLE_FILE_BYTES && wanted.length >= held.size)
+        return -Errno.EBUSY;
       let brought = 0;
       for (let at = offset; at < end; at += PART_BYTES) {
         if (this.#stopped || (at > offset && !this.#goesOn(lane))) return -Errno.ECANCELED;
@@ -368,7 +377,7 @@ export class Scheduler implements Orders {
     } finally {
       this.#takes(-more);
     }
-    if (came > 0 && missing <= WHOLE_BYTES && tookMs > 0) this.#window.answered(tookMs);
+    if (came > 0 && missing <= WHOLE_FILE_BYTES && tookMs > 0) this.#window.answered(tookMs);
     const lost = counted - Math.max(0, came);
     if (lost > 0) this.ledger.withdraw(account, held.fileKey, offset + length, lost);
     return came;

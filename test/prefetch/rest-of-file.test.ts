@@ -1,7 +1,7 @@
 /** A large table whose records are read in an order that cannot be known, in virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BulkMode } from '../../src/prefetch/data-sets.ts';
+import type { BulkMode } from '../../src/prefetch/job-share.ts';
 import { type Link, VirtualMount, VirtualStore } from './virtual-store.ts';
 
 const KIB = 1024;

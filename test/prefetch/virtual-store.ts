@@ -5,9 +5,9 @@
 
 import { Readers } from '../../src/access/data-set-readers.ts';
 import { Streams } from '../../src/access/streams.ts';
-import type { BulkMode } from '../../src/prefetch/data-sets.ts';
 import type { HeldFile, PrefetchHost } from '../../src/prefetch/host.ts';
 import { Prefetch } from '../../src/prefetch/index.ts';
+import type { BulkMode } from '../../src/prefetch/job-share.ts';
 import { directoryOf } from '../../src/prefetch/order.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';

@@ -3,6 +3,7 @@
  * is gone ahead of (stride.ts). Knows who reads by what access/ shows of it, and of what is brought no more than the scheduler
  * says of it.
  */
+import { LRUCache } from 'lru-cache';
 import { directoryOf, type Order, type Orders, type ReadFile } from '../order.ts';
 import { Losses } from './losses.ts';
 import { ReadaheadOrder, type RunView } from './readahead.ts';
@@ -50,7 +51,7 @@ export class InFileOrders {
   /** By what they follow: a run or a stream's strides. The one that moved last is the last. */
   readonly #active = new Map<object, Followed>();
   /** By directory; and where each file's are. */
-  readonly #losses = new Map<string, Losses>();
+  readonly #losses = new LRUCache<string, Losses>({ max: DIRECTORIES_MOST });
   readonly #lossesOf = new WeakMap<ReadFile, Losses>();
 
   constructor(orders: Orders, aheadBytes: number) {
@@ -108,13 +109,8 @@ export class InFileOrders {
     if (losses !== undefined) return losses;
     const directory = directoryOf(file.path());
     losses = this.#losses.get(directory) ?? new Losses();
-    this.#losses.delete(directory);
     this.#losses.set(directory, losses);
     this.#lossesOf.set(file, losses);
-    for (const oldest of this.#losses.keys()) {
-      if (this.#losses.size <= DIRECTORIES_MOST) break;
-      this.#losses.delete(oldest);
-    }
     return losses;
   }
 
