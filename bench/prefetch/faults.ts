@@ -7,6 +7,8 @@ import type { Site } from './site.ts';
 /** Of the data set has come when it begins. */
 const SHARE = 0.25;
 const TENFOLD = 10;
+/** Less than this share of the data set, left when a fault ends, comes too soon to tell a rate (`--quick`). */
+const LEFT_LEAST = 0.1;
 /** Of another data set, which somebody reads meanwhile: by the bare source some seconds' worth. */
 const OTHER_BATCHES = 6;
 
@@ -69,8 +71,10 @@ async function run(site: Site, fault: Fault, round: number): Promise<Figure[]> {
   await mount.settled();
   const rest = (await sent()) - before;
   await mount.unmount();
+  const besides = { what: `${fault.name}: other files / bare source alone`, value: alone / meanwhile, atLeast: 0.5 };
+  if (rest < LEFT_LEAST * facts.filesBytes) return [besides];
   return [
-    { what: `${fault.name}: other files / bare source alone`, value: alone / meanwhile, atLeast: 0.5 },
+    besides,
     { what: `${fault.name}: the rest afterwards / link`, value: rest / bandwidth / seconds, atLeast: 0.5 },
   ];
 }
