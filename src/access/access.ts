@@ -18,12 +18,10 @@ import { Recorder } from './recorder.ts';
 import type { RecordingParts } from './recording.ts';
 import type { AccessSnapshot } from './snapshot.ts';
 import { StallMeter } from './stall.ts';
-import { Streams } from './streams.ts';
+import { LARGE_BYTES, Streams } from './streams.ts';
 
 /** A disk that hangs must not keep the daemon. */
 const STOP_MS = 5000;
-/** Who opens a smaller file reads all of it, and its bytes may go to the kernel with the answer. */
-const SMALL_BYTES = 1024 * 1024;
 
 export class Access implements AccessObserver, RequestObserver {
   readonly times: OperationTimes = new OperationTimes();
@@ -67,7 +65,8 @@ export class Access implements AccessObserver, RequestObserver {
     if (this.#prefetch === undefined || (flags & O_ACCMODE) !== 0 || this.#passersBy?.has(thread, nowMs)) return;
     const passthrough = way.endsWith('passthrough');
     if (passthrough) this.streams.opened(handle, thread, nowMs);
-    const hidden = passthrough || inode.attributes.size <= SMALL_BYTES;
+    // The bytes of others may go to the kernel with the answer.
+    const hidden = passthrough || inode.attributes.size <= LARGE_BYTES;
     this.#prefetch.opened(inode, hidden, this.dataSets.setOf(inode), nowMs);
   }
 

@@ -1,10 +1,13 @@
-/** What a recorded trace says of how its files were read: the same streams as in a mount, fed from its events. */
+/** What a recorded trace says of how its files were read: what a mount finds out, fed from its events. */
+
+import { O_RDONLY } from '../sys/open-flags.ts';
+import { type ClassifiedDataSet, type ClassifiedSequence, OpenOrders } from './classify-orders.ts';
 import { Readers } from './data-set-readers.ts';
 import { type FileKind, fileKindOf, type JobKind, jobOf, type KindTotals } from './labels.ts';
 import type { AccessedFile, AccessedHandle } from './observer.ts';
 import type { ReadPattern, Stream } from './stream.ts';
 import { Streams } from './streams.ts';
-import type { TracedFile, TracedThread, TracedTransfer, TraceEvent } from './trace-format.ts';
+import type { TracedFile, TracedOpen, TracedThread, TracedTransfer, TraceEvent } from './trace-format.ts';
 
 /** Files whose streams are kept: all of most traces. */
 const FILES_MOST = 100_000;
@@ -31,6 +34,8 @@ export interface ClassifiedProcess {
 }
 
 export interface Classification {
+  dataSets: ClassifiedDataSet[];
+  sequences: ClassifiedSequence[];
   streams: ClassifiedStream[];
   processes: ClassifiedProcess[];
 }
@@ -67,6 +72,7 @@ export class Classifier {
   readonly #after: number;
   readonly #identities = new Map<number, TracedThread>();
   readonly #streams: Streams;
+  readonly #orders: OpenOrders;
   readonly #files = new Map<TracedFile, ReplayedFile>();
   readonly #seen = new Map<Stream, Seen>();
   readonly #processes = new Map<number | null, { command: string; totals: KindTotals }>();
@@ -78,6 +84,7 @@ export class Classifier {
       const by = this.#identities.get(thread);
       return { pid: by?.pid ?? null, command: by?.command ?? '', job: 0 };
     });
+    this.#orders = new OpenOrders(readers);
     this.#streams = new Streams(readers, FILES_MOST);
     this.#streams.listener = { began: () => {}, read: (stream) => this.#read(stream), forgotten: () => {} };
   }
@@ -87,17 +94,17 @@ export class Classifier {
     const file = this.#fileOf(event.file);
     if (event.kind === 'open') {
       file.attributes.size = event.size;
+      if (!event.writes) this.#opened(event, file);
       return;
     }
     if (event.by === undefined || event.errno !== 0) return;
     this.#count(event, file);
     if (event.kind !== 'read') return;
     this.#identities.set(event.by.thread, event.by);
-    const handle: AccessedHandle = { id: event.handle, inode: file, flags: 0, way: 'source', observed: undefined };
-    this.#streams.reading(handle, event.by.thread, event.offset, event.count, event.atUs / 1000);
+    this.#streams.reading(handleOf(event, file), event.by.thread, event.offset, event.count, event.atUs / 1000);
   }
 
-  document(): Classification {
+  async document(): Promise<Classification> {
     const streams = [...this.#seen.values()].map(({ stream, looked, command, pattern, stepBytes }) => ({
       path: textOf(stream.file.path()),
       kind: (stream.file as ReplayedFile).kind,
@@ -114,7 +121,7 @@ export class Classifier {
       ...jobOf(totals),
       bytes: bytesOf(totals),
     }));
-    return { streams, processes };
+    return { dataSets: this.#orders.dataSets(), sequences: await this.#orders.sequences(), streams, processes };
   }
 
   #fileOf(traced: TracedFile): ReplayedFile {
@@ -124,6 +131,13 @@ export class Classifier {
       this.#files.set(traced, file);
     }
     return file;
+  }
+
+  #opened(event: TracedOpen, file: ReplayedFile): void {
+    const { by, atUs } = event;
+    const thread = by?.thread ?? 0;
+    if (by !== undefined) this.#identities.set(thread, by);
+    this.#orders.opened(handleOf(event, file), thread, by?.pid ?? thread, atUs / 1000);
   }
 
   #read(stream: Stream): void {
@@ -150,6 +164,10 @@ export class Classifier {
     const totals = kind === 'read' ? process.totals.read : process.totals.written;
     totals[file.kind] = (totals[file.kind] ?? 0) + count;
   }
+}
+
+function handleOf({ handle: id }: TracedOpen | TracedTransfer, inode: ReplayedFile): AccessedHandle {
+  return { id, inode, flags: O_RDONLY, way: 'source', observed: undefined };
 }
 
 function bytesOf({ read, written }: KindTotals): ClassifiedProcess['bytes'] {

@@ -1,6 +1,7 @@
-/** Says how each large file of a trace was read, what its files are, and what its processes did. */
+/** Says what data sets a trace has, how each large file was read, what the files are, and what the processes did. */
 import { parseArgs } from 'node:util';
 import { type Classification, type ClassifiedProcess, Classifier } from '../access/classify.ts';
+import type { ClassifiedDataSet } from '../access/classify-orders.ts';
 import { TraceReader } from '../access/trace-reader.ts';
 import { formatSize } from '../config/units.ts';
 import { MloError } from '../errors.ts';
@@ -25,13 +26,42 @@ export async function classify(words: string[]): Promise<number> {
   const classifier = new Classifier(values.after === undefined ? undefined : whole('--after', values.after));
   using trace = new TraceReader(file);
   for (const event of trace.events()) classifier.add(event);
-  const found = classifier.document();
+  const found = await classifier.document();
   await put(`${values.json ? JSON.stringify(found, null, 2) : page(found).join('\n')}\n`);
   return damageTold(trace);
 }
 
-function page({ streams, processes }: Classification): string[] {
-  const lines = ['large files, by reader'];
+function page({ dataSets, sequences, streams, processes }: Classification): string[] {
+  const lines = ['data sets'];
+  lines.push(
+    ...table(
+      [
+        { title: 'PATH', text: ({ path }) => pathShown(`/${path}`), left: true },
+        { title: 'FILES', text: ({ files }) => String(files) },
+        { title: 'SIZE', text: ({ bytes }) => formatSize(bytes) },
+        { title: 'OPENS', text: ({ opens }) => String(opens) },
+        { title: 'PASSES', text: ({ passes, passDone }) => `${passes} (${percent(passDone)} of the last)` },
+        { title: 'ORDER', text: orderShown, left: true },
+      ],
+      dataSets,
+      Number.POSITIVE_INFINITY,
+    ),
+  );
+  lines.push('', 'large files in the order of their names');
+  lines.push(
+    ...table(
+      [
+        { title: 'PATH', text: ({ path }) => pathShown(`/${path}`), left: true },
+        { title: 'STEP', text: ({ step }) => String(step) },
+        { title: 'READERS', text: ({ readers }) => String(readers) },
+        { title: 'FILES', text: ({ files }) => String(files) },
+        { title: 'SHARE', text: ({ share }) => percent(share) },
+      ],
+      sequences,
+      Number.POSITIVE_INFINITY,
+    ),
+  );
+  lines.push('', 'large files, by reader');
   lines.push(
     ...table(
       [
@@ -62,6 +92,11 @@ function page({ streams, processes }: Classification): string[] {
     ),
   );
   return lines;
+}
+
+function orderShown({ repeats }: ClassifiedDataSet): string {
+  if (repeats === null) return '-';
+  return repeats ? 'as the pass before' : 'another each pass';
 }
 
 function bytesShown({ bytes }: ClassifiedProcess): string {

@@ -22,8 +22,8 @@ show: the events, one a line, or a summary.
   --process PID    of this process only
   --path GLOB      of files whose path below the mount matches, ** for any depth; without a slash, whose name does
 
-classify: how each large file was read and by whom (sequential, backward, strided, random), what the files are, and what
-each process did with them (training, inference, checkpointing).
+classify: which directories were read in passes and in what order, how each large file was read and by whom (sequential,
+backward, strided, random), what the files are, and what each process did with them (training, inference, checkpointing).
 
   --after N        by the first N reads of each reader only: 32 is what a mount goes by
   --json           one object

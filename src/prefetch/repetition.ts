@@ -81,7 +81,12 @@ export class Repetition {
   }
 
   get repeats(): boolean {
-    return this.#before.count >= FILES_LEAST && this.#known >= OPENS_LEAST && this.#share >= SHARE_LEAST;
+    return this.tells && this.#share >= SHARE_LEAST;
+  }
+
+  /** Whether `repeats` says anything: there are enough files, and enough of them were read in both passes. */
+  get tells(): boolean {
+    return this.#before.count >= FILES_LEAST && this.#known >= OPENS_LEAST;
   }
 
   /** Whether enough was read to tell. */

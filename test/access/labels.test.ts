@@ -32,7 +32,7 @@ test('what a process does, by what most of its bytes are for', () => {
   for (const [totals, job, confidence] of jobs) assert.deepEqual(jobOf(totals), { job, confidence });
 });
 
-test('a trace is judged by as many of the first READs as are asked for', () => {
+test('a trace is judged by as many of the first READs as are asked for', async () => {
   const file = { node: 1, content: 0, path: 'weights.bin' };
   const by = { thread: 5, pid: 4, command: 'python3' };
   const read = (offset: number, at: number): TraceEvent => ({
@@ -58,7 +58,7 @@ test('a trace is judged by as many of the first READs as are asked for', () => {
     classifier.add(opened);
     for (let at = 0; at < 32; at++) classifier.add(read(at * 65_536, at + 1));
     for (let at = 0; at < 32; at++) classifier.add(read((100 + at) * (1 << 20), at + 33));
-    const { streams, processes } = classifier.document();
+    const { streams, processes } = await classifier.document();
     assert.deepEqual(streams, [
       {
         path: 'weights.bin',
