@@ -18,6 +18,8 @@ export interface ClassifiedDataSet {
   files: number;
   bytes: number;
   opens: number;
+  /** Processes that opened its files: the workers of a loader. */
+  readers: number;
   /** Passes begun, and the share of its files that the last one has read. */
   passes: number;
   passDone: number;
@@ -50,8 +52,9 @@ export class OpenOrders {
   readonly #dataSets: DataSets;
   readonly #files: AccessedFile[] = [];
   readonly #numbers = new Map<AccessedFile, number>();
-  /** Numbers of files, as they were opened. */
+  /** Numbers of files, as they were opened, and by whom. */
   readonly #opens: number[] = [];
+  readonly #openedBy: number[] = [];
   /** By directory and process. */
   readonly #begun = new Map<string, Map<number, Begun[]>>();
 
@@ -69,6 +72,7 @@ export class OpenOrders {
       this.#numbers.set(inode, number);
     }
     this.#opens.push(number);
+    this.#openedBy.push(process);
     if (inode.attributes.size <= LARGE_BYTES) return;
     const path = inode.path();
     const slash = path.lastIndexOf('/');
@@ -85,13 +89,13 @@ export class OpenOrders {
   dataSets(): ClassifiedDataSet[] {
     this.#dataSets.snapshot(); // what is a data set is decided anew
     const passes = new Map<DataSet, Passes>();
-    for (const number of this.#opens) {
+    for (const [at, number] of this.#opens.entries()) {
       const file = this.#files[number]!;
       const set = this.#dataSets.setOf(file);
       if (set === undefined) continue;
       const found = passes.get(set) ?? new Passes();
       passes.set(set, found);
-      found.opened(number, file.attributes.size);
+      found.opened(number, file.attributes.size, this.#openedBy[at]!);
     }
     const sets = [...passes].map(([{ path }, found]) => ({ path: textOf(path), ...found.summary() }));
     return sets.sort((a, b) => b.opens - a.opens);
@@ -114,12 +118,14 @@ class Passes {
   readonly #counter = new EpochCounter();
   readonly #tickets = new Map<number, number>();
   readonly #order = new Repetition();
+  readonly #readers = new Set<number>();
   #opens = 0;
   #bytes = 0;
   #repeats: boolean | null = null;
 
-  opened(file: number, sizeBytes: number): void {
+  opened(file: number, sizeBytes: number, process: number): void {
     this.#opens++;
+    this.#readers.add(process);
     const before = this.#tickets.get(file);
     if (before === undefined) this.#bytes += sizeBytes;
     const pass = this.#counter.epoch;
@@ -140,6 +146,7 @@ class Passes {
       files,
       bytes: this.#bytes,
       opens: this.#opens,
+      readers: this.#readers.size,
       passes: epoch,
       passDone: done ?? 0,
       repeats: this.#repeats,

@@ -40,6 +40,7 @@ function page({ dataSets, sequences, streams, processes }: Classification): stri
         { title: 'FILES', text: ({ files }) => String(files) },
         { title: 'SIZE', text: ({ bytes }) => formatSize(bytes) },
         { title: 'OPENS', text: ({ opens }) => String(opens) },
+        { title: 'READERS', text: ({ readers }) => String(readers) },
         { title: 'PASSES', text: ({ passes, passDone }) => `${passes} (${percent(passDone)} of the last)` },
         { title: 'ORDER', text: orderShown, left: true },
       ],

@@ -57,10 +57,10 @@ test('passes over a data set, in another order each time', async () => {
   job.pass('train', shuffled(2000, random).slice(0, 500));
   const { dataSets, sequences } = await job.found();
   assert.equal(dataSets.length, 1);
-  const [{ path, files, bytes, opens, passes, passDone, repeats }] = dataSets as [(typeof dataSets)[0]];
+  const [{ path, files, bytes, opens, readers, passes, passDone, repeats }] = dataSets as [(typeof dataSets)[0]];
   assert.deepEqual(
-    { path, files, bytes, opens, passes, repeats },
-    { path: 'train', files: 2000, bytes: 2000 * 100 * KIB, opens: 6500, passes: 4, repeats: false },
+    { path, files, bytes, opens, readers, passes, repeats },
+    { path: 'train', files: 2000, bytes: 2000 * 100 * KIB, opens: 6500, readers: 2, passes: 4, repeats: false },
   );
   assert.ok(Math.abs(passDone - 0.25) < 0.01, `${passDone}`);
   assert.deepEqual(sequences, [], 'small files are no shards');

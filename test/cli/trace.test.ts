@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSy
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Classification } from '../../src/access/classify.ts';
 import { Readers } from '../../src/access/data-set-readers.ts';
 import { From } from '../../src/access/observer.ts';
 import { Recorder } from '../../src/access/recorder.ts';
@@ -198,6 +199,12 @@ describe('with a mount', { skip: noMounts }, () => {
     const page = await mlOk(['trace', 'show', recording.file, '--summary']);
     assert.match(page, /opens +\d+: \d+ source; \d+ with pages kept, 0 open before/);
     assert.match(page, new RegExp(`${READER} ${first}`));
+    const { dataSets } = JSON.parse(await mlOk(['trace', 'classify', recording.file, '--json'])) as Classification;
+    const { length: files } = names;
+    assert.deepEqual(dataSets, [
+      { path: 'train', files, bytes, opens: 2 * files, readers: 2, passes: 2, passDone: 1, repeats: null },
+    ]);
+    assert.match(await mlOk(['trace', 'classify', recording.file]), /\/train +12 .* 24 +2 +2 \(100 % of the last\) +-/);
     assert.match(await mlOk(['trace', 'show', recording.file]), /open +train\/c2\/3\.jpg +98 KiB +source/);
     assert.equal((await eventsOf(recording.file, ['--limit', '3'])).length, 3);
     assert.deepEqual(new Set((await eventsOf(recording.file, ['--path', '3.jpg'])).map(({ path }) => path)).size, 3);
