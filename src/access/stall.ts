@@ -66,6 +66,8 @@ export class StallMeter {
   /** Those that are looked at. */
   readonly #active: ThreadState[] = [];
   readonly #consumers = new Map<number, Consumer>();
+  /** What those were seen doing that made way for others. */
+  readonly #consumed = new ConsumerSamples();
   #current: ThreadState | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -213,6 +215,7 @@ export class StallMeter {
     this.#files.forgetEpoch();
     for (const consumer of this.#consumers.values()) consumer.close();
     this.#consumers.clear();
+    this.#consumed.clear();
   }
 
   // --- looking at threads --------------------------------------------------------------------------------------------
@@ -283,7 +286,7 @@ export class StallMeter {
       if (pid === undefined) continue;
       let consumer = this.#consumers.get(pid);
       if (consumer === undefined || consumer.gone) {
-        if (this.#consumers.size >= CONSUMERS_MAX) continue;
+        if (this.#consumers.size >= CONSUMERS_MAX && !this.#letGo()) continue;
         const before = consumer;
         consumer = new Consumer(pid, pid === process.pid ? Doing.LOCKED : Doing.IDLE);
         if (before !== undefined) consumer.before.add(before.total(0));
@@ -294,6 +297,17 @@ export class StallMeter {
     }
   }
 
+  /** Makes room for a consumer: of one whose readers have ended only the sums stay. False: all have readers. */
+  #letGo(): boolean {
+    for (const [pid, consumer] of this.#consumers) {
+      if (consumer.readers.size > 0) continue;
+      consumer.close();
+      this.#consumed.add(consumer.total(Number.POSITIVE_INFINITY));
+      return this.#consumers.delete(pid);
+    }
+    return false;
+  }
+
   #forget(thread: ThreadState): void {
     if (!this.#threads.delete(thread.id)) return;
     const { process } = thread;
@@ -301,6 +315,7 @@ export class StallMeter {
     if (--process.threadsLive > 0 || process.consumer === undefined) return;
     const { consumer } = process;
     consumer.readers.delete(process);
+    process.consumer = undefined; // sought again, should it read on
     if (consumer.readers.size === 0) consumer.readersEnded();
   }
 
@@ -335,6 +350,7 @@ export class StallMeter {
     const run = this.#before.copy();
     run.add(epoch);
     const consumed = new ConsumerSamples();
+    consumed.add(this.#consumed);
     for (const consumer of this.#consumers.values()) consumed.add(consumer.total(nowMs));
     const processes = processSnapshots(this.#processes, open);
     const stall = stallSnapshot({

@@ -104,7 +104,7 @@ export class Ledger {
       entry = { account, unread: new Ranges(), broughtAtMs: nowMs, late: false };
       of.push(entry);
       this.#entries.set(fileKey, of);
-    }
+    } else this.#awaitAnew(entry);
     for (const [from, to] of gaps) entry.unread.add(from, to);
     entry.broughtAtMs = nowMs;
     if (this.#entries.size > FILES_MOST) this.#thin();
@@ -117,6 +117,7 @@ export class Ledger {
     if (!this.#noted(fileKey)) return;
     const entry = this.#entries.get(fileKey)?.find((one) => one.account === account);
     const unread = entry?.unread.take(end - bytes, end) ?? 0;
+    if (entry?.late === true) this.#add(account, 'wastedBytes', -unread * this.#oneIn);
     const read = Math.min(account.usedBytes, Math.max(0, bytes - unread) * this.#oneIn);
     this.#add(account, 'usedBytes', -read);
     if (entry !== undefined) this.#tidy(fileKey);
@@ -157,6 +158,12 @@ export class Ledger {
   #waste(entry: Entry): void {
     if (!entry.late) this.#add(entry.account, 'wastedBytes', entry.unread.bytes * this.#oneIn);
     entry.late = true;
+  }
+
+  /** More of the same file comes: what there is of it unread is waited for as long as that. */
+  #awaitAnew(entry: Entry): void {
+    if (entry.late) this.#add(entry.account, 'wastedBytes', -entry.unread.bytes * this.#oneIn);
+    entry.late = false;
   }
 
   /** Forgets those of a file of which all was read. */

@@ -12,6 +12,8 @@ export interface StoreLimit {
 
 /** What an unused moment saves up, in seconds. */
 const BURST_SECONDS = 0.25;
+/** What readers took beyond it is made up for, but for no longer than this, in seconds. */
+const DEBT_SECONDS = 5;
 
 class Bucket {
   perSecond: number;
@@ -26,7 +28,8 @@ class Bucket {
 
   refill(used: number, seconds: number): void {
     const most = this.perSecond * BURST_SECONDS;
-    this.tokens = Math.min(most, this.tokens + this.perSecond * seconds - (used - this.#used));
+    const tokens = this.tokens + this.perSecond * seconds - (used - this.#used);
+    this.tokens = Math.max(-this.perSecond * DEBT_SECONDS, Math.min(most, tokens));
     this.#used = used;
   }
 

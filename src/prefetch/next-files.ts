@@ -134,7 +134,7 @@ export class NextFiles {
         return;
       }
       directory.names = await NameSequences.of(files);
-      if (this.#stopped) return;
+      if (this.#stopped || this.#directories.peek(directory.path) !== directory) return; // it was forgotten meanwhile
       this.#follow(directory, directory.names, reader, sizeBytes);
     } catch (error) {
       host.defect(error);

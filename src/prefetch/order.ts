@@ -66,6 +66,8 @@ export interface Orders {
    * read soon (`spent`).
    */
   readonly roomBytes: number;
+  /** Of these, what is free: of what is spent, some may be in use, and cannot go now. */
+  readonly freeBytes: number;
   /** From now on it is asked. Of orders of one rank those that are asked take turns. */
   add(order: Order): void;
   /** It is not asked any more; what it gave and has not been begun is given up. */

@@ -64,8 +64,9 @@ export class RestOfFiles {
     if (watched === undefined) return;
     watched.misses++;
     const { order } = watched;
-    if (order !== undefined) order.came(this.#parts.nowMs());
-    else if (!watched.share.closed && this.#isEnough(file, watched.misses)) void this.#begin(file, watched, thread);
+    if (order !== undefined) {
+      if (order.came(this.#parts.nowMs())) this.#parts.orders.wake();
+    } else if (!watched.share.closed && this.#isEnough(file, watched.misses)) void this.#begin(file, watched, thread);
   }
 
   forgotten(file: ReadFile): void {

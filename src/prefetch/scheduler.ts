@@ -37,6 +37,8 @@ export interface SchedulerOptions {
 const WINDOW = { first: 16, least: 2, grow: 4, shrink: 12 } as const;
 /** Nothing answered for so long, in ms, while something is under way: the store hangs. */
 const HUNG_MS = 3000;
+/** So many have no answer then: one alone may be a file that hangs, and not its store. */
+const HUNG_LEAST = 4;
 /** Failures of the store in a row after which it is left alone, and for how long, in ms: at first, and at most. */
 const FAILURES_MOST = 4;
 const REST_MS = 500;
@@ -126,7 +128,11 @@ export class Scheduler implements Orders {
   }
 
   get roomBytes(): number {
-    return this.#host.freeBytes() + this.#spent.bytes - this.#underWayBytes;
+    return Math.max(0, this.#host.freeBytes() + this.#spent.bytes - this.#underWayBytes);
+  }
+
+  get freeBytes(): number {
+    return Math.max(0, this.#host.freeBytes() - this.#underWayBytes);
   }
 
   add(order: Order): void {
@@ -226,7 +232,7 @@ export class Scheduler implements Orders {
   #mayBegin(): boolean {
     const nowMs = this.#host.nowMs();
     if (this.#underWay === 0) this.#answeredMs = nowMs;
-    const hangs = this.#underWay > 0 && nowMs - this.#answeredMs > HUNG_MS;
+    const hangs = this.#underWay >= HUNG_LEAST && nowMs - this.#answeredMs > HUNG_MS;
     this.#state = hangs ? 'hung' : 'ok';
     if (hangs || this.#asking >= this.#window.size || this.#underWayBytes >= this.#bytesMost) return false;
     if (nowMs < this.#restUntilMs) {

@@ -43,3 +43,21 @@ test('what two orders bring of one file counts once, for the one that began it',
   for (const account of [first, second]) assert.deepEqual([account.broughtBytes, account.usedBytes], [SIZE, SIZE]);
   assert.equal(ledger.files, 0);
 });
+
+test('what was late and comes to be read with more of its file is neither late nor taken from the waste of others', () => {
+  const ledger = new Ledger(() => true);
+  const account = ledger.account('readahead', 'file');
+  const of = (): number[] => [account.broughtBytes, account.usedBytes, account.wastedBytes];
+  ledger.bringing(account, 'file', 2 * SIZE, 2 * SIZE, 0);
+  ledger.sweep(60_000);
+  assert.deepEqual(of(), [2 * SIZE, 0, 2 * SIZE]);
+  ledger.bringing(account, 'file', 12 * SIZE, 10 * SIZE, 60_000);
+  assert.deepEqual(of(), [12 * SIZE, 0, 0]);
+  ledger.read('file', 0, 11 * SIZE);
+  assert.deepEqual(of(), [12 * SIZE, 11 * SIZE, 0]);
+  ledger.sweep(120_000);
+  ledger.sweep(120_000);
+  assert.deepEqual(of(), [12 * SIZE, 11 * SIZE, SIZE]);
+  ledger.withdraw(account, 'file', 12 * SIZE, SIZE);
+  assert.deepEqual(of(), [11 * SIZE, 11 * SIZE, 0]);
+});

@@ -173,6 +173,8 @@ test('the limits of a store hold for what nobody waits for, and readers use them
   assert.equal(limiter.waitMs(busy, 0, 2000), 0, 'the bytes of readers are made up for');
   assert.ok(limiter.waitMs({ ...busy, requests: 200 }, 0, 2000) > 1000, 'requests count as well');
   assert.ok(limiter.waitMs({ ...busy, requests: 200 }, MIB, 6000) > 0, 'what is under way is counted before it comes');
+  const hour = { requests: 200, bytes: 3600 * 100 * MIB };
+  assert.ok(limiter.waitMs(hour, 0, 6000) < 6000, 'an hour of reading is not made up for');
 });
 
 test('over how many nodes a job is spread', () => {

@@ -15,6 +15,13 @@ const MIB = 1024 * 1024;
 /** Asks as the scheduler does, and settles at once. */
 class Asked implements Orders {
   roomBytes = Number.POSITIVE_INFINITY;
+  /** Undefined: all of the room. */
+  free: number | undefined;
+
+  get freeBytes(): number {
+    return this.free ?? this.roomBytes;
+  }
+
   readonly orders = new Set<Order>();
   wakes = 0;
   /** Of each item, what bringing it comes to. */
@@ -143,6 +150,26 @@ test('what the cache refused is given again when there is more room', () => {
   asked.roomBytes = 7000;
   assert.deepEqual(asked.bring(), names(2, 1));
   assert.equal(of('plan-1').failed, 0);
+  plans.stop();
+});
+
+test('what finds no room while all that could go is in use is given up for good only when there is room', () => {
+  const { asked, plans, announce, of } = setUp();
+  announce(lines(names(100)));
+  asked.outcome = () => -Errno.EDQUOT;
+  for (const [roomBytes, free] of [
+    [0, 0],
+    [1_000_000, 0],
+    [1_500_000, 100_000],
+  ] as const) {
+    asked.roomBytes = roomBytes;
+    asked.free = free;
+    assert.equal(asked.bring(50).length, 1, `${roomBytes} bytes of room, ${free} of them free`);
+  }
+  assert.equal(of('plan-1').failed, 0);
+  asked.outcome = () => 1000;
+  asked.roomBytes = 3_000_000;
+  assert.deepEqual(asked.bring(), names(100));
   plans.stop();
 });
 

@@ -11,8 +11,8 @@ const SIZE = 64 * MIB;
 const ROW = 8 * KIB;
 const READERS = 2;
 
-/** Readers that share the rows, each row once or so many of them; seconds, and the bytes asked for to the table's size. */
-async function read(rows: number, bulk: BulkMode): Promise<{ seconds: number; asked: number }> {
+/** Every row once. */
+function shuffledRows(): number[] {
   let state = 11;
   const next = (below: number): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -23,6 +23,12 @@ async function read(rows: number, bulk: BulkMode): Promise<{ seconds: number; as
     const other = next(at + 1);
     [order[at], order[other]] = [order[other]!, order[at]!];
   }
+  return order;
+}
+
+/** Readers that share the rows, each row once or so many of them; seconds, and the bytes asked for to the table's size. */
+async function read(rows: number, bulk: BulkMode): Promise<{ seconds: number; asked: number }> {
+  const order = shuffledRows();
   const store = new VirtualStore(LINK);
   const mount = new VirtualMount(store, { table: SIZE }, undefined, bulk);
   let seconds = 0;
@@ -53,4 +59,34 @@ test('an epoch over shuffled records has the rest of the table brought, each byt
 test('a few rows of a table have nothing else brought', async () => {
   const rows = SIZE / ROW / 64;
   assert.equal((await read(rows, 'all')).asked, (await read(rows, 'off')).asked);
+});
+
+test('after a pause of the reader the rest is gone on with', async () => {
+  const store = new VirtualStore(LINK);
+  const mount = new VirtualMount(store, { table: SIZE }, undefined, 'all');
+  const pauses = Promise.withResolvers<void>();
+  const goesOn = Promise.withResolvers<void>();
+  const begun = (): boolean => mount.prefetch.snapshot().orders.some(({ name }) => name === 'bulk');
+  async function* rows(): AsyncGenerator<readonly [number, number]> {
+    let before = Number.POSITIVE_INFINITY;
+    for (const row of shuffledRows()) {
+      if (store.bytes > before) return; // it has missed one more
+      if (before === Number.POSITIVE_INFINITY && begun()) {
+        pauses.resolve();
+        await goesOn.promise;
+        before = store.bytes;
+      }
+      yield [row * ROW, ROW];
+    }
+  }
+  const job = mount.reads('table', rows());
+  await store.during(pauses.promise);
+  store.nowMs += 11_000;
+  await store.untilIdle();
+  assert.ok(store.bytes < 0.9 * SIZE, `${store.bytes} of ${SIZE} bytes: it pauses with its reader`);
+  goesOn.resolve();
+  await store.during(job.then(() => {}));
+  await store.untilIdle();
+  assert.equal(store.bytes, SIZE);
+  await store.during(mount.prefetch.stop());
 });

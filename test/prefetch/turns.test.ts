@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HeldFile, PrefetchHost } from '../../src/prefetch/host.ts';
 import type { Order, OrderName, Wanted } from '../../src/prefetch/order.ts';
+import { PlanOrder } from '../../src/prefetch/orders/plan.ts';
+import { Plan } from '../../src/prefetch/plans/plan.ts';
 import { Scheduler } from '../../src/prefetch/scheduler.ts';
 import { Spent } from '../../src/prefetch/spent.ts';
+import { Errno } from '../../src/sys/errno.ts';
 
 /** An order that has something until it is told not to. */
 function orderOf(name: OrderName, about: string): Order & { given: number; ended: boolean } {
@@ -99,4 +102,52 @@ test('what has come, and is being kept, leaves its place to what is next', async
   order.ended = true;
   kept.resolve(1000);
   await scheduler.stop();
+});
+
+test('a full cache is not asked over and over while something is on its way', async () => {
+  let asked = 0;
+  let first = true;
+  const full: PrefetchHost = {
+    ...host,
+    freeBytes: () => 0,
+    hold: async (file) => {
+      asked++;
+      const held = await host.hold(file);
+      const hangs = first;
+      first = false;
+      return { ...held, fill: () => (hangs ? new Promise(() => {}) : Promise.resolve(-Errno.EDQUOT)) };
+    },
+  };
+  const scheduler = new Scheduler(full, new Spent(), { requestsMost: 16, bytesMost: 1e9 });
+  const plan = new Plan('job', undefined, 0);
+  for (let at = 0; at < 1000; at++) plan.add(`train/${at}.jpg`, 0, Number.POSITIVE_INFINITY);
+  scheduler.add(new PlanOrder(plan, scheduler));
+  for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(asked <= 32, `${asked} times`);
+  assert.equal(plan.counts.failed, 0);
+});
+
+test('one file that hangs does not end what is brought beside it', async () => {
+  let nowMs = 0;
+  const hanging: PrefetchHost = {
+    ...host,
+    nowMs: () => nowMs,
+    hold: async (file) => {
+      const held = await host.hold(file);
+      return { ...held, fill: (...words) => (file === 'a/0' ? new Promise(() => {}) : held.fill(...words)) };
+    },
+  };
+  const scheduler = new Scheduler(hanging, new Spent(), { requestsMost: 8, bytesMost: 1e9 });
+  const [one, other] = [orderOf('bulk', 'a'), orderOf('bulk', 'b')];
+  const given = one.next.bind(one);
+  one.next = () => (one.given === 0 ? given() : undefined);
+  scheduler.add(one);
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  nowMs = 10_000; // nothing else was to be brought for a while
+  scheduler.add(other);
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  other.ended = true;
+  assert.equal(one.given, 1);
+  assert.ok(other.given > 1, `${other.given}`);
+  assert.equal(scheduler.snapshot().state, 'ok');
 });

@@ -53,12 +53,24 @@ export class VirtualStore {
     for (;;) {
       for (let round = 0; round < ROUNDS; round++) await new Promise((resolve) => setImmediate(resolve));
       if (done) return;
-      this.#waiting.sort((a, b) => a.atMs - b.atMs);
-      const next = this.#waiting.shift();
-      if (next === undefined) throw new Error('everybody waits and nothing is under way');
-      this.nowMs = Math.max(this.nowMs, next.atMs);
-      next.answer();
+      if (!this.#answer()) throw new Error('everybody waits and nothing is under way');
     }
+  }
+
+  /** Goes on until nothing is under way. */
+  async untilIdle(): Promise<void> {
+    do {
+      for (let round = 0; round < ROUNDS; round++) await new Promise((resolve) => setImmediate(resolve));
+    } while (this.#answer());
+  }
+
+  #answer(): boolean {
+    this.#waiting.sort((a, b) => a.atMs - b.atMs);
+    const next = this.#waiting.shift();
+    if (next === undefined) return false;
+    this.nowMs = Math.max(this.nowMs, next.atMs);
+    next.answer();
+    return true;
   }
 }
 
@@ -138,6 +150,8 @@ class VirtualFile {
   }
 }
 
+type Reads = Iterable<readonly [offset: number, size: number]>;
+
 /** A mount of files of the store, by their paths, and who reads them. */
 export class VirtualMount {
   readonly store: VirtualStore;
@@ -168,7 +182,7 @@ export class VirtualMount {
   /** Reads as a process of this number would; in the time of the store, `seconds` it took, and of these to the first bytes. */
   async reads(
     path: string,
-    reads: Iterable<readonly [offset: number, size: number]>,
+    reads: Reads | AsyncIterable<readonly [offset: number, size: number]>,
     process = 7,
   ): Promise<{ seconds: number; firstSeconds: number }> {
     const virtual = this.#files.get(path)!;
@@ -177,7 +191,7 @@ export class VirtualMount {
     let firstMs = 0;
     await virtual.found();
     this.prefetch.opened(virtual.file, false, undefined, this.store.nowMs);
-    for (const [offset, size] of reads) {
+    for await (const [offset, size] of reads) {
       const { nowMs } = this.store;
       this.streams.reading(handle, process, offset, size, nowMs);
       const missed = (await virtual.bring(offset, size)) > 0;

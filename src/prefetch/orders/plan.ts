@@ -9,6 +9,8 @@ import type { Given, Plan } from '../plans/plan.ts';
 /** An item that the cache does not take although there is room is given so often, and no more: some rule keeps it out. */
 const REFUSALS_MOST = 3;
 const REFUSED_MOST = 1024;
+/** Of an item, before any was brought. */
+const UNKNOWN_BYTES = 128 * 1024;
 
 export class PlanOrder implements Order {
   readonly name = 'plan';
@@ -44,10 +46,10 @@ export class PlanOrder implements Order {
     this.plan.settled(given, outcome);
   }
 
-  /** Of one that was refused: a reader's miss may have taken its room. */
+  /** Of one that was refused: a reader's miss may have taken its room, or what could go for it is in use. */
   #mayTryAgain(item: number): boolean {
-    const { roomBytes } = this.#orders;
-    if (roomBytes < 2 * this.plan.meanBytes) {
+    const { freeBytes, roomBytes } = this.#orders;
+    if (freeBytes < 2 * (this.plan.meanBytes || UNKNOWN_BYTES)) {
       this.#refusedAtBytes = roomBytes;
       return true;
     }

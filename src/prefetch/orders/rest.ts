@@ -24,9 +24,11 @@ export class RestOrder implements Order {
     this.#cameMs = nowMs();
   }
 
-  /** A reader had to wait. */
-  came(nowMs: number): void {
+  /** A reader had to wait; true: after a pause, so that there is something to be brought again. */
+  came(nowMs: number): boolean {
+    const paused = nowMs - this.#cameMs > PAUSE_MS;
     this.#cameMs = nowMs;
+    return paused;
   }
 
   next(): Wanted | undefined {
