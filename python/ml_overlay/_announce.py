@@ -117,6 +117,8 @@ class Announced:
             raise
         if error is not None:
             raise error
+        if self._marks is marks:
+            self._marks = deque()  # the pass is over: the order's own state is that of what was yielded
 
     def _size(self, item):
         return len(item) if self._path_of is not None and _is_batch(item) else 1
@@ -153,4 +155,5 @@ class Announced:
             self._order.load_state_dict(state["order"])
             self._skip = state["skip"]
         else:
+            self._skip = 0
             self._order.load_state_dict(state)

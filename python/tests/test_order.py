@@ -207,6 +207,23 @@ class Order(unittest.TestCase):
             seen += list(last)
             self.assertEqual(seen, list(range(5000)), stop)
 
+    def test_a_state_between_two_passes_begins_the_next(self):
+        announced = ml_overlay.announce(StatefulOrder(5000), path_of)
+        self.assertEqual(list(announced), list(range(5000)))
+        again = ml_overlay.announce(StatefulOrder(5000), path_of)
+        again.load_state_dict(announced.state_dict())
+        self.assertEqual(list(again), list(range(5000)))
+
+    def test_a_state_of_the_order_alone_forgets_what_was_to_be_left_out(self):
+        iterator = iter(ml_overlay.announce(StatefulOrder(100), path_of))
+        announced = iterator.gi_frame.f_locals["self"]
+        for _ in range(7):
+            next(iterator)
+        again = ml_overlay.announce(StatefulOrder(100), path_of)
+        again.load_state_dict(announced.state_dict())
+        again.load_state_dict({"at": 90})
+        self.assertEqual(list(again), list(range(90, 100)))
+
     def test_a_state_of_the_order_alone_is_taken(self):
         announced = ml_overlay.announce(StatefulOrder(10), path_of)
         announced.load_state_dict({"at": 6})

@@ -12,6 +12,7 @@ import type { Log } from '../telemetry/log.ts';
 
 const GIB = 1024 ** 3;
 const AUTO_CACHE_MOST = 100 * GIB;
+const AUTO_CACHE_LEAST = 1024 * 1024;
 
 /** What `status` tells of it. */
 export interface EffectiveCache {
@@ -90,7 +91,7 @@ export async function openCacheAt(
   });
   const { CacheError, openCache } = await import('../cache/index.ts');
   try {
-    return await openCache({
+    const cache = await openCache({
       ...first!,
       slower,
       chunkBytes: settings['chunk-size'] === 'auto' ? undefined : settings['chunk-size'],
@@ -100,6 +101,8 @@ export async function openCacheAt(
       storeId: store.id,
       log,
     });
+    sizeByWhatIsKept(cache, places);
+    return cache;
   } catch (error) {
     const remedy = error instanceof CacheError ? error.remedy : undefined;
     const named = places.map(tierPath).join(', ');
@@ -107,7 +110,7 @@ export async function openCacheAt(
   }
 }
 
-/** Makes a tier's directory; what the tier may take. */
+/** Makes a tier's directory; what the tier may take, as long as nobody knows what it holds. */
 function prepared({ directory, sizeBytes }: TierWish & { kind: 'directory' }, request: DaemonRequest): number {
   for (const [what, path] of [
     ['source', request.source],
@@ -149,9 +152,22 @@ function makeDirectory(path: string): void {
   mkdirSync(path, { mode: 0o700 });
 }
 
-function halfOfWhatIsFree(directory: string): number {
+/** What a cache holds from earlier mounts is not free, and is its own: without it each mount would give a part of it away. */
+function sizeByWhatIsKept(cache: Cache, places: readonly TierWish[]): void {
+  const { tiers } = cache.snapshot();
+  for (const place of places) {
+    if (place.kind !== 'directory' || place.sizeBytes !== undefined) continue;
+    const { directory } = place;
+    const kept = tiers.find(({ path }) => path === directory)?.bytes ?? 0;
+    void cache.resize(directory, halfOfWhatIsFree(directory, kept)); // never to less than it was opened with
+  }
+}
+
+/** `keptBytes`: what is in use there, and counts as free. */
+function halfOfWhatIsFree(directory: string, keptBytes = 0): number {
   const { bavail, bsize } = statfsSync(directory);
-  return Math.min(AUTO_CACHE_MOST, Math.floor((bavail * bsize) / 2));
+  const half = Math.floor((bavail * bsize + keptBytes) / 2);
+  return Math.max(AUTO_CACHE_LEAST, Math.min(AUTO_CACHE_MOST, half));
 }
 
 /** Of paths that may not exist to their end yet. */

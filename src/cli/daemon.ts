@@ -128,6 +128,7 @@ async function begin(request: DaemonRequest, paths: RecordPaths, log: DaemonLog)
     return { connection, record, server, signals, access: assembly.access, overlay: assembly.overlay };
   } catch (error) {
     await connection.unmount(true).catch(() => {});
+    rmSync(paths.socket, { force: true }); // no record tells of it yet
     throw error;
   }
 }

@@ -23,6 +23,11 @@ const POOL_THREADS = '64';
 const MAPPED_FROM_BYTES = String(64 * 1024);
 const TRIMMED_FROM_BYTES = String(2 * 1024 ** 2);
 
+const ENDING = ['SIGINT', 'SIGTERM'] as const;
+
+/** A signal came while a mount was being made. */
+export class Interrupted extends MloError {}
+
 interface Command {
   args: string[];
   environment: NodeJS.ProcessEnv;
@@ -75,11 +80,9 @@ export async function launchDaemon(request: DaemonRequest, startedMs = 0): Promi
   const child = spawn(process.execPath, args, { detached: true, cwd: '/', env: environment, stdio });
   const startTime = child.pid === undefined ? '' : (startTimeOf(child.pid) ?? '');
   const interrupted = Promise.withResolvers<never>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () =>
-      interrupted.reject(new MloError('MLO_DAEMON', `interrupted by ${signal}`, 'mount again')),
-    );
-  }
+  const interrupt = (signal: string): void =>
+    interrupted.reject(new Interrupted('MLO_DAEMON', `interrupted by ${signal}`, 'mount again'));
+  for (const signal of ENDING) process.on(signal, interrupt);
   const limit = new AbortController();
   let known: string[];
   try {
@@ -93,6 +96,7 @@ export async function launchDaemon(request: DaemonRequest, startedMs = 0): Promi
     await undo(child, startTime, request, before);
     throw error;
   } finally {
+    for (const signal of ENDING) process.off(signal, interrupt);
     limit.abort();
     child.unref();
     (child.stdio[REPORT_FD] as { destroy(): void } | null)?.destroy();

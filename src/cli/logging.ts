@@ -19,6 +19,8 @@ export interface DaemonLog {
   close(): void;
 }
 
+/** Lines that a full disk refused, in bytes; more are dropped. */
+const KEPT_MOST = 1024 * 1024;
 const JOURNAL = '/run/systemd/journal/stdout';
 /** Of syslog(3), which the journal takes as a prefix. */
 const PRIORITIES: Readonly<Record<string, number>> = { debug: 7, info: 6, warn: 4, error: 3 };
@@ -64,7 +66,7 @@ function open(where: string): Output {
   if (where === 'stderr') return { destination: { write: terminal }, reopen: nothing, close: nothing };
   if (where === 'journald') return journal();
   // Synchronous: a line is there before the process can end, and lines are few.
-  const file = pino.destination({ dest: where, append: true, mode: 0o640, sync: true });
+  const file = pino.destination({ dest: where, append: true, mode: 0o640, sync: true, maxLength: KEPT_MOST });
   file.on('error', nothing); // a full disk must not end the daemon
   return { destination: file, reopen: () => file.reopen(), close: () => file.end() };
 }

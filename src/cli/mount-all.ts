@@ -3,8 +3,9 @@ import { readConfiguration } from '../config/file.ts';
 import { runtimeDirectory } from '../control/registry.ts';
 import { asMloError, Exit, MloError } from '../errors.ts';
 import { takeDeadAway } from './dead-mount.ts';
-import { launchDaemon } from './launch.ts';
+import { Interrupted, launchDaemon } from './launch.ts';
 import type { MountWords } from './mount-words.ts';
+import { mountpointNamed } from './mountpoint-named.ts';
 import { planMount } from './plan-mount.ts';
 import { deviceOf } from './probe.ts';
 import { showError } from './show-error.ts';
@@ -19,10 +20,11 @@ export async function mountAll(words: MountWords): Promise<number> {
     if (section.noauto) continue;
     try {
       await takeDeadAway({ mountpoint, runtimeDirectory: runtimeDirectory() });
-      if (deviceOf(mountpoint) !== undefined) continue;
+      if (deviceOf(mountpointNamed(mountpoint)) !== undefined) continue;
       await launchDaemon(await planMount({ ...words, mountpoint }, file), performance.now());
       console.log(`${mountpoint} mounted`);
     } catch (error) {
+      if (error instanceof Interrupted) throw error; // whoever says so means all of them
       process.stderr.write(`${mountpoint}: `);
       worst = Math.max(worst, showError(asMloError(error)));
     }

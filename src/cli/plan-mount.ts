@@ -2,7 +2,7 @@
 import { resolve as absolute } from 'node:path';
 import type { DaemonRequest } from '../config/daemon-request.ts';
 import { type ConfigurationFile, findEntry, readConfiguration } from '../config/file.ts';
-import { kernelFlags, parseMountOptions } from '../config/mount-options.ts';
+import { type KernelFlag, kernelFlags, parseMountOptions } from '../config/mount-options.ts';
 import { environmentLayers, type Layer, resolve } from '../config/resolve.ts';
 import { runtimeDirectory } from '../control/registry.ts';
 import { MloError } from '../errors.ts';
@@ -32,11 +32,14 @@ export async function planMount(words: MountWords, file?: ConfigurationFile): Pr
     { origin: '-o', options: onLine.options },
     ...environmentLayers(process.env),
   ];
-  const flags = new Set(onLine.flags);
   for (const section of [entry?.section, configuration.defaults]) {
-    if (section === undefined) continue;
-    layers.push({ origin: section.origin, options: section.options });
-    for (const flag of section.flags) flags.add(flag);
+    if (section !== undefined) layers.push({ origin: section.origin, options: section.options });
+  }
+  const flags = new Set<KernelFlag>();
+  // What is nearer to the command wins.
+  for (const layer of [configuration.defaults, entry?.section, onLine]) {
+    for (const flag of layer?.cleared ?? []) flags.delete(flag);
+    for (const flag of layer?.flags ?? []) flags.add(flag);
   }
   const { settings, origins, texts } = resolve(layers);
   const { cache, log } = settings;

@@ -31,7 +31,11 @@ export async function run(words: string[]): Promise<number> {
   for (const flag of flags)
     throw new MloError('MLO_OPTION', `${flag} cannot change while mounted`, 'unmount, and mount with it');
   const body: Record<string, string> = {};
-  for (const { name, value } of options) body[name] = value;
+  for (const { name, value } of options) {
+    if (Object.hasOwn(body, name))
+      throw new MloError('MLO_USAGE', `${name} is given twice`, 'change one after the other');
+    body[name] = value;
+  }
   if (options.length === 0) throw new MloError('MLO_USAGE', `"${changes.join(' ')}" is no option of ours`);
   const now = await callDaemon(liveRecord(mountpoint).socket, 'POST', '/set', { body });
   for (const [name, value] of Object.entries(now)) console.log(`${name}=${String(value)}`);

@@ -12,12 +12,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MloError } from '../errors.ts';
-import { type KernelFlag, type OptionText, parseMountOptions } from './mount-options.ts';
+import { type MountOptionList, parseMountOptions, setFlag } from './mount-options.ts';
+import { parseSwitch } from './units.ts';
 
-export interface Section {
+export interface Section extends MountOptionList {
   origin: string;
-  options: OptionText[];
-  flags: Set<KernelFlag>;
   /** `mount --all` leaves it out. */
   noauto: boolean;
 }
@@ -97,11 +96,24 @@ function sectionOf(values: Record<string, unknown>, origin: string): Section {
     for (const text of list(value, `${origin}, ${name}`)) {
       const own = parseMountOptions([`${name}=${text.replace(/[\\,]/g, '\\$&')}`]);
       parsed.options.push(...own.options);
-      for (const flag of own.flags) if (text !== 'false') parsed.flags.add(flag);
+      if (own.flags.size + own.cleared.size === 0) continue;
+      const on = isOn(text, `${origin}, ${name}`);
+      for (const flag of own.flags) setFlag(parsed, flag, on);
+      for (const flag of own.cleared) setFlag(parsed, flag, !on);
     }
   }
-  const noauto = texts.some((text) => text.split(',').includes('noauto')) || values.noauto === true;
+  const said = texts.some((text) => text.split(',').some((each) => each.trim() === 'noauto'));
+  const noauto = said || (values.noauto !== undefined && isOn(String(values.noauto ?? ''), `${origin}, noauto`));
   return { origin, ...parsed, noauto };
+}
+
+/** YAML has off, no and 0 as texts or numbers; a name without a value is on. */
+function isOn(text: string, where: string): boolean {
+  try {
+    return parseSwitch(text);
+  } catch (error) {
+    throw new MloError('MLO_CONFIG', `${where}: takes ${(error as Error).message}`);
+  }
 }
 
 function list(value: unknown, where: string): string[] {

@@ -65,6 +65,8 @@ export interface MountOptionList {
   /** Options of ours, in order. */
   options: OptionText[];
   flags: Set<KernelFlag>;
+  /** Those that it takes back: what is farther from the command may set them. */
+  cleared: Set<KernelFlag>;
 }
 
 /** Splits at commas that are not escaped by a backslash. */
@@ -78,7 +80,7 @@ function split(text: string): string[] {
  * nothing.
  */
 export function parseMountOptions(texts: readonly string[], byHelper = false): MountOptionList {
-  const list: MountOptionList = { options: [], flags: new Set() };
+  const list: MountOptionList = { options: [], flags: new Set(), cleared: new Set() };
   for (const text of texts) {
     for (const part of split(text)) {
       const equals = part.indexOf('=');
@@ -93,9 +95,20 @@ export function parseMountOptions(texts: readonly string[], byHelper = false): M
 function take(list: MountOptionList, name: string, value: string, byHelper: boolean): void {
   const opposite = opposites[name];
   if (name === '' || ignored.has(name) || /^(x-|X-|comment$|nofail$)/.test(name)) return;
-  if ((kernelFlags as readonly string[]).includes(name)) list.flags.add(name as KernelFlag);
-  else if (opposite !== undefined) list.flags.delete(opposite);
-  else if (byUsers.has(name)) for (const flag of ['nosuid', 'nodev', 'noexec'] as const) list.flags.add(flag);
+  if ((kernelFlags as readonly string[]).includes(name)) setFlag(list, name as KernelFlag, true);
+  else if (opposite !== undefined) setFlag(list, opposite, false, byHelper);
+  else if (byUsers.has(name)) for (const flag of ['nosuid', 'nodev', 'noexec'] as const) setFlag(list, flag, true);
   else if (name === 'rw' && byHelper) return;
   else list.options.push(aliases[name] ?? { name, value });
+}
+
+/** The last word counts. `unasked`: the opposite that mount(8) says by itself takes nothing back that is said elsewhere. */
+export function setFlag({ flags, cleared }: MountOptionList, flag: KernelFlag, on: boolean, unasked = false): void {
+  if (on) {
+    flags.add(flag);
+    cleared.delete(flag);
+    return;
+  }
+  flags.delete(flag);
+  if (!unasked) cleared.add(flag);
 }

@@ -68,7 +68,7 @@ class NotBuilt extends Error {
 export const NOT_BUILT = 'only what is built yet; not built yet: ';
 
 export type TierWish =
-  /** Without a size: half of what is free, at most 100 GiB. */
+  /** Without a size: half of what is free or in this cache already, at most 100 GiB. */
   { kind: 'directory'; directory: string; sizeBytes: number | undefined } | { kind: 'memory'; sizeBytes: number };
 
 /** Tiers: fastest first, one at least. */
@@ -163,7 +163,7 @@ export const settingsSchema = z.strictObject({
     repeatable: true,
     live: true,
     about:
-      'Where content is kept on a local disk, and how much of it (without SIZE half of what is free, at most 100 GiB). ' +
+      'Where content is kept on a local disk, and how much of it (without SIZE half of what is free there or in it already, at most 100 GiB). ' +
       '`mem:SIZE`: in memory, as long as it is mounted. Several are tiers, to be named fastest first: see ' +
       '[PERFORMANCE.md](PERFORMANCE.md). `auto`: none for a source that is local itself, else `/var/cache/ml-overlay`, for an ' +
       'ordinary user `$XDG_CACHE_HOME/ml-overlay`. Live, only the SIZE of a tier changes; of what is kept beyond a smaller ' +

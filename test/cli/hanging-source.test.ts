@@ -1,9 +1,10 @@
 /** A source that does not answer: mount says so within ten seconds, and leaves nothing. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
-import { mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { command, mountOverlay, noMounts, temporaryDirectory } from '../support/mounts.ts';
 import { finished, kill, launch, run } from '../support/run.ts';
 import { abortConnection, detach, mountedAt } from '../support/watchdog.ts';
 import { eventually, lives, ml, mlOk, statusOf } from './support.ts';
@@ -68,6 +69,26 @@ test('mount fails within ten seconds, also on a mountpoint named by a symbolic l
     daemons().filter((name) => !before.includes(name)),
     [],
   );
+});
+
+test('a signal ends mount --all, whatever is still to be mounted', { skip: noMounts }, async () => {
+  const base = temporaryDirectory('all');
+  const mountpoints = ['a', 'b', 'c'].map((name) => join(base, name));
+  for (const mountpoint of mountpoints) mkdirSync(mountpoint);
+  const file = join(base, 'config.yaml');
+  const mounts = mountpoints.map((mountpoint) => ({ source: slow, mountpoint, cache: 'none' }));
+  writeFileSync(file, JSON.stringify({ mounts }));
+  await whileItHangs(async () => {
+    const mounting = launch(command, ['mount', '--all', '--config', file]);
+    const ended = finished(mounting, 60);
+    await sleep(3000); // it asks the source, which does not answer
+    mounting.kill('SIGINT');
+    const { status, stderr } = await ended;
+    assert.notEqual(status, 0);
+    assert.match(stderr, /interrupted by SIGINT/);
+    assert.equal(stderr.match(/MLO_/g)?.length, 1, stderr);
+    for (const mountpoint of mountpoints) assert.equal(mountedAt(mountpoint), undefined);
+  });
 });
 
 test('umount --force frees a reader that waits for the source, and ends the daemon', { skip: noMounts }, async () => {

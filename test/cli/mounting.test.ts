@@ -1,7 +1,17 @@
 /** Mounting, looking, changing and unmounting, as root. */
 // time limit: 900 s
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -274,6 +284,11 @@ test('mount --all mounts what the file has, less what is noauto or mounted', { s
     await mlOk(['mount', join(base, 'b'), '--config', file]);
     const said = await mlOk(['mount', '--all', '--config', file]);
     assert.equal(said, `${join(base, 'a')} mounted\n`);
+    const link = join(temporaryDirectory('link'), 'to');
+    symlinkSync(base, link);
+    const linked = join(base, 'linked.yaml');
+    writeFileSync(linked, JSON.stringify({ mounts: [{ ...entries[0], mountpoint: join(link, 'a') }] }));
+    assert.equal(await mlOk(['mount', '--all', '--config', linked]), '', 'mounted already, by another name');
     assert.equal(mountedAt(join(base, 'c')), undefined);
     const { options } = await statusOf(join(base, 'a'));
     assert.equal(options.ro?.from, `${file}, defaults`);
@@ -281,4 +296,23 @@ test('mount --all mounts what the file has, less what is noauto or mounted', { s
   } finally {
     for (const { mountpoint } of entries) await ml(['umount', '--force', mountpoint]);
   }
+});
+
+test('a mount that fails after its control socket is there leaves none', { skip: noMounts }, async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as AddressInfo;
+  const sockets = (): string[] => readdirSync('/run/ml-overlay').filter((name) => name.endsWith('.sock'));
+  const before = sockets();
+  const mountpoint = temporaryDirectory('mountpoint');
+  const words = ['mount', source, mountpoint, '--cache', 'none', '--metrics-listen', `127.0.0.1:${port}`];
+  const { status, stderr } = await ml(words);
+  taken.close();
+  assert.notEqual(status, 0);
+  assert.match(stderr, /^MLO_/);
+  assert.equal(mountedAt(mountpoint), undefined);
+  assert.deepEqual(
+    sockets().filter((name) => !before.includes(name)),
+    [],
+  );
 });

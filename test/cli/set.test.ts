@@ -102,6 +102,18 @@ test('what cannot change is refused with what to do, and nothing of the request 
   });
 });
 
+test('one name twice is refused, and changes neither', { skip: noMounts }, async () => {
+  const directory = temporaryDirectory('cache');
+  await mounted(['--cache', 'mem:8M', '--cache', `${directory}:80M`], async ({ mountpoint }, set) => {
+    const said = await set('cache=mem:4M', `cache=${directory}:40M`);
+    assert.match(said, /^MLO_USAGE: cache is given twice: change one after the other/);
+    const { cache } = (await statusOf(mountpoint)).stats;
+    assert.equal(cache.sizeBytes, 88 * MIB);
+    await set('cache=mem:4M');
+    assert.equal((await statusOf(mountpoint)).stats.cache.sizeBytes, 84 * MIB);
+  });
+});
+
 test('a smaller cache lets go of what it has too much, and a larger one takes more', { skip: noMounts }, async () => {
   const directory = temporaryDirectory('cache');
   await mounted(['--cache', `${directory}:4M`, '-o', 'store-speed=pooled'], async ({ source, mountpoint }, set) => {

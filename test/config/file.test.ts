@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join, resolve as path } from 'node:path';
 import { test } from 'node:test';
 import { documents } from '../../scripts/make-docs.ts';
+import type { MountWords } from '../../src/cli/mount-words.ts';
+import { planMount } from '../../src/cli/plan-mount.ts';
 import { findEntry, parseConfiguration } from '../../src/config/file.ts';
 import { resolve } from '../../src/config/resolve.ts';
 import { errorTable } from '../../src/errors.ts';
@@ -40,6 +42,29 @@ test('a list of caches is tiers, in that order', async () => {
       { kind: 'directory', directory: '/nvme', sizeBytes: 200 * 2 ** 30 },
     ],
   });
+});
+
+test('flags are on or off by name, and what is nearer to the command takes them back', async () => {
+  const text = `
+defaults: { noexec: on, noatime: off, nodev: no, options: nosuid }
+mounts:
+  - { source: /s, mountpoint: /a, exec: true, options: suid }
+  - { source: /s, mountpoint: /b, noauto: on }
+  - { source: /s, mountpoint: /c, options: 'ro, noauto' }
+  - { source: /s, mountpoint: /d, noauto: off }
+`;
+  const file = await parseConfiguration('x', text);
+  assert.deepEqual([...file.defaults!.flags].sort(), ['noexec', 'nosuid']);
+  assert.deepEqual(
+    file.mounts.map(({ section }) => section.noauto),
+    [false, true, true, false],
+  );
+  const flagsOf = async (mountpoint: string, options: string[] = []): Promise<string[]> =>
+    (await planMount({ mountpoint, options, flags: [], foreground: false } as unknown as MountWords, file)).flags;
+  assert.deepEqual(await flagsOf('/a'), []);
+  assert.deepEqual(await flagsOf('/b'), ['nosuid', 'noexec']);
+  assert.deepEqual(await flagsOf('/b', ['exec,noatime']), ['nosuid', 'noatime']);
+  await assert.rejects(parseConfiguration('x', 'defaults: { noexec: maybe }'), /x, defaults, noexec: takes on or off/);
 });
 
 test('a file that is wrong says where', async () => {

@@ -269,6 +269,35 @@ async function onTmpfs(sizeMib: number, body: (mount: Mounted, cache: string) =>
   }
 }
 
+test('a cache without a size counts what it holds as free: a remount gives nothing of it away', {
+  skip: noMounts,
+}, async () => {
+  const source = temporaryDirectory('source');
+  await makeFiles(source, set); // 6 MB
+  const cache = temporaryDirectory('disk');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'cache', cache]);
+  try {
+    const kept: number[] = [];
+    for (let again = 0; again < 3; again++) {
+      const mount = await mountOverlay({ source, options: ['--cache', cache] });
+      try {
+        await withWatchdog(mount, 60, async () => {
+          if (again > 0) await sleep(500); // it goes through what it has
+          kept.push((await statusOf(mount.mountpoint)).stats.cache.completeObjects);
+          await verifyFiles(mount.mountpoint, set);
+          const { evictions, misses } = (await statusOf(mount.mountpoint)).stats.cache;
+          assert.deepEqual({ evictions, misses }, { evictions: 0, misses: again === 0 ? set.count : 0 });
+        });
+      } finally {
+        await mount.unmount();
+      }
+    }
+    assert.deepEqual(kept, [0, set.count, set.count]);
+  } finally {
+    detach(cache);
+  }
+});
+
 // S9.2
 test('a disk that others fill costs speed, not bytes; status and the log say so once, until there is space', {
   skip: noMounts,
