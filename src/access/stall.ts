@@ -139,7 +139,9 @@ export class StallMeter {
     const { inode } = handle;
     const first = isFirstRead(observed(inode));
     const direct = (handle.flags & O_DIRECT) !== 0;
-    this.#current.readsNow(handle.id, offset, size, inode.attributes.size, first, direct, begunMs, this.#epoch);
+    const thread = this.#current;
+    thread.readsNow(handle.id, offset, size, inode.attributes.size, first, direct, begunMs, this.#epoch);
+    if (thread.wchan >= 0 && process.visible && thread.isToBeSeen(begunMs)) thread.seenGoingOn(look(thread.wchan));
   }
 
   read(handle: AccessedHandle, id: number, count: number, from: From, begunMs: number): void {

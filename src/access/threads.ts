@@ -4,6 +4,8 @@
  *   a request that is not a READ        holds its thread up until it is answered
  *   a READ where the last one ended     is the kernel's read-ahead: it is sent when the reader comes to the window before
  *                                       it, and so tells that the reader waits for that one, if it is still to come
+ *                                       it, and so tells that the reader waits for that one, if it is still to come; of a
+ *                                       mapping it may as well be what a page fault waits for: the thread is looked at
  *   any other READ                      is what the reader wants now: it holds it up
  *   a request while a READ holds it up  tells that it did not (posix_fadvise, madvise)
  *
@@ -20,6 +22,9 @@ export const QUIET_MS = 30_000;
 const STREAMS = 4;
 /** Between the answer to LOOKUP and OPEN, or OPEN and READ: more is something else that the program did. */
 const JOINED_MS = 2;
+
+/** Between two looks at who goes on where the last READ ended. */
+const LOOKED_MS = 5;
 
 /** A request that was sent is taken from the device within this time. */
 const QUEUED_MS = 1;
@@ -59,6 +64,8 @@ class Stream {
   freeBytes = 0;
   msPerByte = 0;
   usedMs = 0;
+  /** Whether who reads on was held up by the window it had just asked for, when that was looked at last. */
+  faults = false;
 }
 
 export class ThreadState {
@@ -91,6 +98,9 @@ export class ThreadState {
   #pendingMs = 0;
   #openingFirst = false;
   #opening = false;
+  /** Goes on where its last window ended, which has come: whether it waits for this one is to be seen. */
+  #goesOn: Stream | undefined;
+  #lookedMs = Number.NEGATIVE_INFINITY;
   readonly #streams: Stream[] = Array.from({ length: STREAMS }, () => new Stream());
 
   constructor(id: number, process: ReadingProcess) {
@@ -220,18 +230,21 @@ export class ThreadState {
     const last = end >= fileSize;
     this.#askedMs = nowMs;
     if (this.#isPartOf(stream, handle, nowMs)) {
+      this.#goesOn = undefined;
       stream.end = end;
       stream.bytes += size;
       stream.last ||= last;
       return;
     }
     stream.usedMs = nowMs;
-    if (stream.handle === handle && stream.end === offset && !direct) this.#readsAhead(stream, nowMs);
+    let goesOn = false;
+    if (stream.handle === handle && stream.end === offset && !direct) goesOn = this.#readsAhead(stream, nowMs);
     else {
       stream.handle = handle;
       stream.first = true;
       stream.freeMs = -1;
       stream.msPerByte = 0;
+      stream.faults = false;
       this.#blocked = Blocked.READ;
       this.#sinceMs = nowMs;
       this.#begunMs = nowMs;
@@ -242,6 +255,29 @@ export class ThreadState {
     stream.begunMs = nowMs;
     stream.answered = false;
     stream.last = last;
+    this.#goesOn = goesOn ? stream : undefined;
+    if (goesOn && stream.faults) this.#waitsFor(stream);
+  }
+
+  /** Whether it is worth a look what it does, while the READ it just asked for is in hand. */
+  isToBeSeen(nowMs: number): boolean {
+    if (this.#goesOn === undefined || nowMs - this.#lookedMs < LOOKED_MS) return false;
+    this.#lookedMs = nowMs;
+    return true;
+  }
+
+  /** It was looked at then. */
+  seenGoingOn(doing: Doing): void {
+    const stream = this.#goesOn!;
+    stream.faults = doing === Doing.HELD;
+    if (stream.faults) this.#waitsFor(stream);
+    else this.#blocked = Blocked.NOT;
+  }
+
+  #waitsFor(stream: Stream): void {
+    this.#blocked = Blocked.READ;
+    this.#sinceMs = stream.begunMs;
+    this.#begunMs = stream.begunMs;
   }
 
   /** One window, asked for in several requests: the reader waits for the first of them already. */
@@ -250,8 +286,8 @@ export class ThreadState {
     return waitsForIt && stream.handle === handle && nowMs - stream.begunMs < BURST_MS;
   }
 
-  /** The reader has come to `stream`'s last window (into the first one: some way) and the next is sent. */
-  #readsAhead(stream: Stream, nowMs: number): void {
+  /** The reader has come to `stream`'s last window (into the first one: some way) and the next is sent; true: that one has come. */
+  #readsAhead(stream: Stream, nowMs: number): boolean {
     if (stream.freeMs >= 0 && stream.freeBytes > 0) stream.msPerByte = (nowMs - stream.freeMs) / stream.freeBytes;
     stream.previousBegunMs = stream.begunMs;
     // The first window's mark lies somewhere inside it: half-way for requests of common sizes.
@@ -261,12 +297,13 @@ export class ThreadState {
       stream.freeMs = nowMs;
       stream.freeBytes = stream.previousBytes;
       this.#blocked = Blocked.NOT;
-      return;
+      return true;
     }
     stream.freeMs = -1;
     this.#blocked = Blocked.READ;
     this.#sinceMs = nowMs;
     this.#begunMs = stream.begunMs;
+    return false;
   }
 
   /** A READ is about to be answered. */

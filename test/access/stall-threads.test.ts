@@ -192,3 +192,23 @@ test('samples take back READs that held nobody up', () => {
   }
   near(script.totals.waitMs, 500);
 });
+
+test('a page fault that goes on where the last one ended waits for what it asks for, as is seen now and then', () => {
+  const script = new Script();
+  const window = 32_768;
+  script.reads(0, window, 0).answers(0, 1, true);
+  for (let at = 1; at <= 8; at++) {
+    const askedMs = at * 2;
+    script.reads(at * window, window, askedMs);
+    assert.equal(script.thread.isToBeSeen(askedMs), at % 3 === 1, `${at}`);
+    if (at % 3 === 1) script.thread.seenGoingOn(Doing.HELD);
+    script.answers(askedMs, askedMs + 0.5, true);
+  }
+  near(script.totals.readMs, 1 + 8 * 0.5);
+  script.reads(9 * window, window, 19);
+  assert.ok(script.thread.isToBeSeen(19));
+  script.thread.seenGoingOn(Doing.SLEEPING);
+  script.answers(19, 30, true);
+  script.reads(10 * window, window, 31).answers(31, 40, true);
+  near(script.totals.readMs, 1 + 8 * 0.5, 'read ahead of who reads: it waits for nothing');
+});
