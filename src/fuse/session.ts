@@ -3,7 +3,8 @@
  *
  *   turn: read, dispatch, read, dispatch ... until the device is empty (EAGAIN) or BATCH frames were served
  *   back to the event loop, so that what was started runs: promises, immediates, registrations of descriptors
- *   turn: the device was empty: wait in poll(2) for the device and libuv at once, then read ...
+ *   turn: the device was empty: wait in poll(2) for the device and libuv at once, then read what the device has,
+ *         also when it was libuv that woke
  *
  * Waiting through libuv alone would cost a round trip to its pool for every frame: a third of the speed.
  */
@@ -159,8 +160,10 @@ export class Session implements Transport, ConnectionEvents {
     const dispatcher = this.#dispatcher;
     const { request } = dispatcher;
     // The first wait may last: nothing of this turn is left undone. Later ones are short, for microtasks may be waiting.
+    // Where libuv has work in every turn (a chain of immediates, answers of a pool that come and come), requests come all
+    // the same: each turn serves both.
     if (!this.#drained) this.#turns.looks(performance.now());
-    else if (this.#wait() !== 'device') return;
+    else if (this.#wait() !== 'device' && !this.#waiter.ready()) return;
     this.#drained = false;
     const lateBefore = dispatcher.counters.late;
     for (let served = 0; this.#end === undefined && served < BATCH; ) {

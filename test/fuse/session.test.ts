@@ -222,6 +222,31 @@ describe('while it waits for the device, the loop wakes for', () => {
     }));
 });
 
+test('where both have something in every turn, neither the device nor libuv is left out', async () => {
+  const { ask, send, receive, hangUp, running, session, init } = device();
+  await ask(frame('INIT', [init]));
+  const served: number[] = [];
+  let slicing = true;
+  const slice = (): void => {
+    served.push(session.snapshot().requests.LOOKUP ?? 0);
+    if (slicing) setImmediate(slice);
+  };
+  slice();
+  await sleep(20);
+  const many = 150;
+  try {
+    for (let i = 0; i < many; i++) send(frame('LOOKUP', [nul('none')]));
+    for (let i = 0; i < many; i++) assert.equal((await receive()).error, -Errno.ENOENT);
+  } finally {
+    slicing = false;
+    hangUp();
+  }
+  await running;
+  const steps = served.map((count, index) => count - (served[index - 1] ?? 0));
+  assert.equal(served.at(-1), many);
+  assert.ok(Math.max(...steps) < many, `${Math.max(...steps)} requests between two slices`);
+});
+
 test('notifications go out whole, and none after the end', async () => {
   const { ask, receive, hangUp, running, fileSystem, init } = device({ disable: new Set(['passthrough']) });
   await ask(frame('INIT', [init]));
