@@ -20,8 +20,8 @@ const Operation = {
 } as const;
 const FSYNC_DATASYNC = 1;
 
-/** Has the ring make every call that it can. */
-function divertTo(ring: Ring): void {
+/** Has the ring make every call that it can, and in which none waits for one of another file. */
+export function divertTo(ring: Pick<Ring, 'call' | 'supports' | 'writesApart'>): void {
   const { addressOf } = sys;
   const divert = <A extends readonly sys.Argument[]>(
     call: sys.SystemCall<A>,
@@ -42,10 +42,6 @@ function divertTo(ring: Ring): void {
     const [fd, out, size, offset] = args;
     return ring.call(code, fd, addressOf(out), Math.min(size, out.byteLength), offset, 0, args);
   });
-  divert(sys.pwrite, Operation.WRITE, (code, args) => {
-    const [fd, data, size, offset] = args;
-    return ring.call(code, fd, addressOf(data), Math.min(size, data.byteLength), offset, 0, args);
-  });
   divert(sys.unlinkat, Operation.UNLINKAT, (code, args) => {
     const [dir, path, flags] = args;
     return ring.call(code, dir, addressOf(path), 0, 0, flags, args);
@@ -53,6 +49,11 @@ function divertTo(ring: Ring): void {
   divert(sys.close, Operation.CLOSE, (code, [fd]) => ring.call(code, fd, 0, 0, 0, 0, undefined));
   divert(sys.fsync, Operation.FSYNC, (code, [fd]) => ring.call(code, fd, 0, 0, 0, 0, undefined));
   divert(sys.fdatasync, Operation.FSYNC, (code, [fd]) => ring.call(code, fd, 0, 0, 0, FSYNC_DATASYNC, undefined));
+  if (!ring.writesApart) return;
+  divert(sys.pwrite, Operation.WRITE, (code, args) => {
+    const [fd, data, size, offset] = args;
+    return ring.call(code, fd, addressOf(data), Math.min(size, data.byteLength), offset, 0, args);
+  });
   divert(sys.ftruncate, Operation.FTRUNCATE, (code, [fd, size]) => ring.call(code, fd, 0, 0, size, 0, undefined));
   divert(sys.fallocate, Operation.FALLOCATE, (code, [fd, mode, offset, length]) =>
     ring.call(code, fd, length, mode, offset, 0, undefined),

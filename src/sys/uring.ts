@@ -23,6 +23,8 @@ const SQE_WORDS = 16;
 const CQE_WORDS = 4;
 const IOSQE_ASYNC = 1 << 4;
 const FEATURE_SINGLE_MMAP = 1;
+/** Linux >= 6.10, by what came with it (IORING_FEAT_RECVSEND_BUNDLE). */
+const FEATURE_WRITES_APART = 1 << 14;
 /** Linux >= 5.19: what completes is noted when this thread is in the kernel next, and does not interrupt it. */
 const SETUP_COOP_TASKRUN = 1 << 8;
 const OFFSET_SQES = 0x1000_0000;
@@ -60,6 +62,11 @@ interface Shared {
 }
 
 export class Ring {
+  /**
+   * Workers change different files at the same time. Before Linux 6.10 they share 64 places, given by the file, of which each
+   * lets in one at a time: a write that hangs held up a 64th of all other files.
+   */
+  readonly writesApart: boolean;
   readonly #fd: number;
   readonly #watch: Watch;
   readonly #operations: Uint8Array;
@@ -101,6 +108,7 @@ export class Ring {
   }
 
   private constructor(fd: number, { parameters, queues, entries, operations }: Shared, watch: Watch) {
+    this.writesApart = (parameters[Params.features]! & FEATURE_WRITES_APART) !== 0;
     this.#fd = fd;
     this.#watch = watch;
     this.#operations = operations;
