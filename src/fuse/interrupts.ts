@@ -10,9 +10,10 @@ import { readFileSync } from 'node:fs';
 const SIGHUP = 1n << 0n;
 const SIGINT = 1n << 1n;
 const SIGQUIT = 1n << 2n;
+const SIGABRT = 1n << 5n;
 const SIGKILL = 1n << 8n;
 const SIGTERM = 1n << 14n;
-const ENDING = SIGHUP | SIGINT | SIGQUIT | SIGKILL | SIGTERM;
+const ENDING = SIGHUP | SIGINT | SIGQUIT | SIGABRT | SIGKILL | SIGTERM;
 
 function mask(status: string, field: string): bigint {
   const match = new RegExp(`^${field}:\\s*([0-9a-f]+)$`, 'm').exec(status);
