@@ -3,6 +3,7 @@
  *
  *   add -> settled            answered with what the promise brought
  *      \-> interrupted        answered EINTR; what the promise brings is given back
+ *      \-> stopped            not answered; what the promise brings is given back
  */
 
 import type { FileSystem, LateBytes } from '../overlay/filesystem.ts';
@@ -96,8 +97,9 @@ export class LateReplies {
     this.#recheck ??= setInterval(() => this.#lookAgain(), RECHECK_MS).unref();
   }
 
-  /** The connection is gone: nothing can be answered any more. */
+  /** The connection is gone: nothing is answered any more. Its descriptor is closed soon, and the number another file's. */
   stop(): void {
+    for (const pending of this.#pending.values()) pending.answered = true;
     this.#interrupted.clear();
     clearInterval(this.#recheck);
   }

@@ -247,6 +247,19 @@ describe('INTERRUPT', () => {
   });
 });
 
+test('what settles when the connection is gone is not sent, and what it hands out is given back', async () => {
+  const { fs, bench, delayed } = fixture();
+  for (const name of ['lookup', 'create']) delayed.add(name);
+  bench.give(frame('LOOKUP', [nul('file')], { unique: 10 }));
+  bench.give(frame('LOOKUP', [nul('none')], { unique: 12 }));
+  bench.give(frame('CREATE', [pack('create_in', { mode: 0o644 }), nul('new')], { unique: 14 }));
+  bench.dispatcher.stop(); // the number of its descriptor may be another file's from now on
+  await tick();
+  assert.deepEqual(bench.transport.replies, []);
+  assert.deepEqual([fs.lookupsHeld, fs.handlesHeld, bench.dispatcher.pending], [0, 0, 0]);
+  assert.deepEqual(bench.logged, []);
+});
+
 test('the data of a WRITE that is answered later stays as it was, however many come meanwhile', async () => {
   const { fs, bench } = fixture();
   const kept: Uint8Array[] = [];
