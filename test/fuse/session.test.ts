@@ -247,6 +247,34 @@ test('where both have something in every turn, neither the device nor libuv is l
   assert.ok(Math.max(...steps) < many, `${Math.max(...steps)} requests between two slices`);
 });
 
+test('a defect that gets out of a turn does not keep the next one from coming', async () => {
+  const askedMs: number[] = [];
+  const observer = {
+    asked: (): void => {
+      askedMs.push(performance.now());
+      if (askedMs.length === 1) throw new Error('a defect');
+    },
+    answered: () => {},
+  };
+  const { ask, send, hangUp, running, init } = device({ observer });
+  await ask(frame('INIT', [init]));
+  await sleep(20);
+  const caught: string[] = [];
+  process.setUncaughtExceptionCaptureCallback((error) => caught.push(String(error)));
+  try {
+    for (let i = 0; i < 2; i++) send(frame('LOOKUP', [nul('none')]));
+    const sentMs = performance.now();
+    await sleep(300); // nothing else wakes the loop meanwhile
+    assert.deepEqual(caught, ['Error: a defect']);
+    assert.equal(askedMs.length, 2);
+    assert.ok(askedMs[1]! - sentMs < 200, `${askedMs[1]! - sentMs} ms`);
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+    hangUp();
+  }
+  await running;
+});
+
 test('notifications go out whole, and none after the end', async () => {
   const { ask, receive, hangUp, running, fileSystem, init } = device({ disable: new Set(['passthrough']) });
   await ask(frame('INIT', [init]));
