@@ -4,10 +4,10 @@
  * The process that serves a mount must never look at a path in it, its root included: it would wait for itself. What is
  * known of a mount afterwards comes from the kernel's tables.
  */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { Errno, failureOf } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
-import { O_CLOEXEC, O_RDWR } from '../sys/open-flags.ts';
+import { O_CLOEXEC, O_RDWR, O_WRONLY } from '../sys/open-flags.ts';
 import { mountByHelper, unmountByHelper } from './fusermount.ts';
 import { MountError } from './mount-error.ts';
 import { mountedAt } from './mount-table.ts';
@@ -54,7 +54,10 @@ export interface Mounted {
   readonly how: 'syscall' | 'fusermount3';
   /** Absolute, without symbolic links. */
   readonly mountpoint: string;
-  /** `force`: also when in use or hung: requests that wait fail, and the connection is aborted. */
+  /**
+   * `force`: also when in use or hung: requests that wait fail, and the connection is aborted (an ordinary user's only where
+   * fusectl is mounted).
+   */
   unmount(force?: boolean): Promise<void>;
   /** "major:minor" of the mount; undefined when it is not there any more. */
   deviceNumber(): string | undefined;
@@ -63,6 +66,7 @@ export interface Mounted {
 }
 
 const SUBTYPE = 'ml-overlay';
+const MOUNT_TYPE = `fuse.${SUBTYPE}`;
 const DEFAULT_MAX_READ_BYTES = 1 << 20;
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
@@ -97,8 +101,10 @@ export async function mountFuse(options: MountOptions): Promise<Mounted> {
     fd,
     how,
     mountpoint,
-    unmount: (force = false) =>
-      how === 'syscall' ? unmountBySystemCall(mountpoint, force) : unmountByHelper(mountpoint, force),
+    unmount: (force = false) => {
+      if (how === 'syscall') return unmountBySystemCall(mountpoint, force);
+      return force ? forceByHelper(mountpoint) : unmountByHelper(mountpoint, false);
+    },
     deviceNumber: () => mountedAt(mountpoint)?.device,
     readaheadKnob: () => ReadaheadKnob.of(mountedAt(mountpoint)?.device),
   };
@@ -148,7 +154,7 @@ function mountBySystemCall(mountpoint: string, options: MountOptions): number {
   const result = sys.mount.now(
     pathBytes(options.fsName),
     pathBytes(mountpoint),
-    pathBytes(`fuse.${SUBTYPE}`),
+    pathBytes(MOUNT_TYPE),
     flags,
     pathBytes(data.join(',')),
   );
@@ -181,6 +187,30 @@ function remedyFor(errno: number): string {
   if (errno === Errno.EBUSY) return 'something is mounted there already: unmount it first';
   if (errno === Errno.ENODEV) return 'this kernel has no FUSE: modprobe fuse';
   return 'see dmesg for what the kernel says';
+}
+
+/** The helper only takes the mount out of the tree: whoever hangs in it would go on hanging. */
+async function forceByHelper(mountpoint: string): Promise<void> {
+  const abort = openAbort(mountpoint); // before: afterwards its number may be another mount's
+  try {
+    await unmountByHelper(mountpoint, true);
+  } finally {
+    if (abort !== undefined) {
+      writeSync(abort, '1');
+      closeSync(abort);
+    }
+  }
+}
+
+/** What aborts the connection of a mount, and is its user's; undefined where fusectl is not mounted. */
+function openAbort(mountpoint: string): number | undefined {
+  const mount = mountedAt(mountpoint);
+  if (mount?.type !== MOUNT_TYPE) return undefined;
+  try {
+    return openSync(`/sys/fs/fuse/connections/${mount.device.split(':')[1]}/abort`, O_WRONLY);
+  } catch {
+    return undefined; // what hangs ends with the daemon
+  }
 }
 
 /** Through the pool: the kernel may wait for replies of ours while it unmounts. */

@@ -283,6 +283,20 @@ describe('a mount through fusermount3', { skip: helper, timeout: 4 * LIMIT_MS },
     assert.equal(mountedAt(path), undefined);
   });
 
+  const controlled = mountedAt('/sys/fs/fuse/connections')?.type === 'fusectl';
+  test('ends what hangs in it when it is forced', { skip: !controlled && 'needs fusectl mounted' }, async () => {
+    const { path, ask } = await serve(['fusermount3'], NOBODY);
+    const waiting = spawn('readlink', [`${path}/hang`], { ...asUser, stdio: 'ignore' });
+    const left = new Promise((resolve) => waiting.on('close', resolve));
+    for (let i = 0; i < 200 && (await ask('stats')).pending !== 1; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const late = new Promise((resolve) => setTimeout(() => resolve('late'), 2000).unref());
+    assert.deepEqual(await Promise.race([ask('force'), late]), { ended: 'aborted', stopped: true });
+    assert.equal(await Promise.race([left, late]), 1);
+    assert.equal(mountedAt(path), undefined);
+  });
+
   test('is refused with the reason where the user may not mount', () => {
     const path = directory();
     chmodSync(path, 0o755);
