@@ -72,7 +72,6 @@ function validate(core: Core, inode: Inode, writes: boolean, thread: number): Re
   core.counters.validations++;
   return settle(core.store.revalidate(inode.node), (outcome) => {
     if (failed(outcome)) return outcome === -Errno.ENOENT ? stale(core) : outcome;
-    if (inode.content?.stale === true) core.dropContent(inode);
     const lookedUpSince = sentAtMs !== undefined && inode.validatedAtMs >= sentAtMs;
     const seen = core.observe(inode, outcome, askedMs);
     // A file that changes all the time: its content of the look-up that this open was sent to make is new enough.
@@ -173,6 +172,7 @@ function leaveToSample(core: Core, inode: Inode): number {
 function usableAgain(core: Core, inode: Inode, backing: Backing): boolean {
   if (inode.cachedOpens > 0) return false;
   if (backing.kind === 'tier') {
+    if (inode.content?.stale === true) return false; // found damaged: only who has it keeps it
     return backing.version === inode.version && !inode.selfModified && !core.writerAwaited(inode);
   }
   return backing.users > 0 || (core.cache === undefined && wantsPassthrough(core, inode));

@@ -4,10 +4,12 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, test } from 'node:test';
-import { openCache } from '../../src/cache/index.ts';
+import { type Cache, openCache } from '../../src/cache/index.ts';
+import type { CacheObject } from '../../src/cache/object.ts';
 import type { Caller, Entry, Opened } from '../../src/overlay/filesystem.ts';
 import { Overlay } from '../../src/overlay/index.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
+import type { Found, Store } from '../../src/store/store.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { type KernelFile, KernelModel } from '../support/kernel-model.ts';
 
@@ -20,6 +22,8 @@ interface Stage {
   source: string;
   kernel: KernelModel;
   overlay: Overlay;
+  store: Store;
+  cache: Cache | undefined;
   read(name: string): Promise<string>;
 }
 
@@ -49,7 +53,7 @@ async function stage(options: { cache: boolean; ttlMs: number; speed: 'inline' |
     assert.ok(Buffer.isBuffer(bytes), `read: ${String(bytes)}`);
     return bytes.toString('latin1');
   };
-  return { source, kernel, overlay, read };
+  return { source, kernel, overlay, store, cache, read };
 }
 
 function pause(ms: number): Promise<void> {
@@ -145,21 +149,47 @@ test('a large file that is cached whole is handed to the kernel, and keeps its b
   const old = 'o'.repeat(2 << 20);
   fs.writeFileSync(path.join(source, 'big'), old);
   await pause(5);
-  await read('big');
-  let file: KernelFile | undefined;
-  for (let i = 0; i < 100; i++) {
-    await pause(10);
-    file = (await kernel.open('/big', fs.constants.O_RDONLY)) as KernelFile;
-    if (file.backingFd !== undefined) break;
-    kernel.close(file);
-  }
-  assert.notEqual(file?.backingFd, undefined, 'passthrough once every byte is there');
+  const file = await openInPassthrough(kernel, read);
   await pause(5);
   fs.writeFileSync(path.join(source, 'big'), 'n'.repeat(3 << 20));
   assert.equal((await read('big')).slice(0, 3), 'nnn');
-  assert.equal(String(await kernel.read(file!, 0, 4 << 20)), old, 'the open handle has what it opened');
+  assert.equal(String(await kernel.read(file, 0, 4 << 20)), old, 'the open handle has what it opened');
   assert.equal(overlay.snapshot().superseded, 1);
-  kernel.close(file!);
+  kernel.close(file);
+});
+
+/** Opens /big once all of it is there. */
+async function openInPassthrough(kernel: KernelModel, read: Stage['read']): Promise<KernelFile> {
+  await read('big');
+  for (let i = 0; i < 100; i++) {
+    await pause(10);
+    const file = (await kernel.open('/big', fs.constants.O_RDONLY)) as KernelFile;
+    if (file.backingFd !== undefined) return file;
+    kernel.close(file);
+  }
+  assert.fail('no passthrough, though every byte is there');
+}
+
+test('an object that is found damaged while the kernel has it serves nobody else', async () => {
+  const { source, kernel, overlay, store, cache, read } = await stage({ cache: true, ttlMs: 0, speed: 'inline' });
+  const bytes = 'b'.repeat(2 << 20);
+  fs.writeFileSync(path.join(source, 'big'), bytes);
+  await pause(5);
+  const file = await openInPassthrough(kernel, read);
+  fs.writeFileSync(`/proc/self/fd/${file.backingFd}`, 'damaged', { flag: 'r+' });
+  const { id, attributes } = (await store.lookup(store.root().node, 'big')) as Found;
+  const key = { file: String(id), version: store.version(attributes), size: attributes.size };
+  const object = cache!.acquire(key) as CacheObject;
+  object.damaged(0);
+  object.release();
+
+  assert.equal(await read('big'), bytes);
+  assert.equal(overlay.snapshot().superseded, 1);
+  const again = await openInPassthrough(kernel, read);
+  assert.equal(String(await kernel.read(again, 0, 4 << 20)), bytes, 'it is handed to the kernel anew');
+  kernel.close(again);
+  kernel.close(file);
+  assert.equal(await read('big'), bytes);
 });
 
 test('nobody who opens a file that has no pages yet waits for those that another has a READ under way for', async () => {
