@@ -6,7 +6,7 @@ import type { Cache } from '../cache/cache.ts';
 import type { Shelf } from '../cache/shelf.ts';
 import type { PrefetchOptions } from '../prefetch/index.ts';
 import { type Attributes, isDirectory, isRegular } from '../store/attributes.ts';
-import type { FileId, Found, Identity, Store } from '../store/store.ts';
+import type { FileId, Found, Identity, Store, Version } from '../store/store.ts';
 import { performance } from '../sys/clock.ts';
 import { Errno } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
@@ -209,6 +209,11 @@ export class Core {
   /** Attributes so fresh that a later change could carry the same time stamps prove nothing later. */
   unsettled(attributes: Attributes): boolean {
     return Date.now() - (attributes.ctimeSec * 1000 + attributes.ctimeNsec / 1e6) < this.#timestampGranularityMs;
+  }
+
+  /** The version that what is asked from now on is of, or a later one; '' where a later change could carry the same. */
+  settledVersion({ attributes, version }: Inode): Version {
+    return this.unsettled(attributes) ? '' : version;
   }
 
   /** Nothing is to be kept on account of this thread. */

@@ -4,7 +4,7 @@
  * listed for nobody counts against the walk until it is used, so that a walk that has ended costs two listings.
  */
 import { isDirectory } from '../store/attributes.ts';
-import type { DirectoryEntry } from '../store/store.ts';
+import type { DirectoryEntry, Version } from '../store/store.ts';
 import { failed } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import { Held } from './held.ts';
@@ -47,8 +47,8 @@ export interface DirectoriesAheadWork {
   known(directory: Inode): Listing | undefined;
   /** Brings what an earlier mount knew of a directory. */
   bring(directory: Inode): Promise<void> | undefined;
-  /** Takes in what the store listed. */
-  takeIn(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined>;
+  /** Takes in what the store listed when it was asked at `askedMs`, and the directory was of `version`. */
+  takeIn(directory: Inode, entries: DirectoryEntry[], askedMs: number, version: Version): Promise<Listing | undefined>;
   /** Has the entries of a directory looked up, when there is nothing else to do. */
   beginLater(listing: Listing): void;
 }
@@ -197,8 +197,9 @@ export class DirectoriesAhead {
     const known = this.#work.known(inode);
     if (known !== undefined) return known;
     const askedMs = this.#core.nowMs();
+    const version = this.#core.settledVersion(inode);
     const entries = await this.#core.store.list(inode.node);
-    return failed(entries) ? undefined : this.#work.takeIn(inode, entries as DirectoryEntry[], askedMs);
+    return failed(entries) ? undefined : this.#work.takeIn(inode, entries as DirectoryEntry[], askedMs, version);
   }
 
   /** Notes the listing of a directory that is under way. */

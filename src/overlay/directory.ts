@@ -7,7 +7,7 @@
  *
  * Offsets count entries: 1 is after ".", 2 after "..", 2 + n after the n-th name.
  */
-import type { DirectoryEntry, Found } from '../store/store.ts';
+import type { DirectoryEntry, Found, Version } from '../store/store.ts';
 import { andThen, Errno, failed, type Outcome, type Reply, settle } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { DirectorySink, HandleId, NodeId, OpenedDirectory } from './filesystem.ts';
@@ -28,7 +28,7 @@ export function opendir(core: Core, node: NodeId, thread: number): Reply<OpenedD
     if (!believed) core.observe(inode, outcome, askedMs);
     const keepCache = core.keepCache && inode.listedVersion !== '' && inode.listedVersion === inode.version;
     // What the kernel remembers from here on was listed at this version or, when it has just changed, cannot be told.
-    inode.listedVersion = core.unsettled(inode.attributes) ? '' : inode.version;
+    inode.listedVersion = core.settledVersion(inode);
     const handle: DirectoryHandle = {
       id: core.directories.nextId(),
       inode,
@@ -92,12 +92,13 @@ function listed(core: Core, handle: DirectoryHandle, thread: number): Reply<Dire
     return handle.entries;
   }
   const askedMs = core.nowMs();
+  const version = core.settledVersion(handle.inode);
   const reply = andThen(core.store.list(handle.inode.node), (found): Reply<DirectoryEntry[]> => {
     const { hiddenInRoot } = core;
     const hides = hiddenInRoot !== undefined && handle.inode === core.inodes.root;
     const entries = hides ? found.filter(({ name }) => name !== hiddenInRoot) : found;
     handle.entries = entries;
-    return metadata === undefined ? entries : kept(metadata, handle, entries, askedMs);
+    return metadata === undefined ? entries : kept(metadata, handle, entries, askedMs, version);
   });
   if (reply instanceof Promise) metadata?.isListed(handle.inode, reply);
   return reply;
@@ -108,8 +109,9 @@ async function kept(
   handle: DirectoryHandle,
   entries: DirectoryEntry[],
   askedMs: number,
+  version: Version,
 ): Promise<DirectoryEntry[]> {
-  handle.listing = await metadata.listed(handle.inode, entries, askedMs);
+  handle.listing = await metadata.listed(handle.inode, entries, askedMs, version);
   return entries;
 }
 

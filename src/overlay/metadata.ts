@@ -11,7 +11,7 @@
  */
 import type { Shelf } from '../cache/shelf.ts';
 import { type Attributes, isDirectory } from '../store/attributes.ts';
-import type { DirectoryEntry, Found } from '../store/store.ts';
+import type { DirectoryEntry, Found, Version } from '../store/store.ts';
 import { failed, type Outcome, type Reply } from '../sys/errno.ts';
 import type { MetadataStats } from '../telemetry/stats.ts';
 import type { Core } from './core.ts';
@@ -71,7 +71,7 @@ export class Metadata {
       foundAt: (listing, at) => this.#foundAt(listing, at),
       known: (directory) => this.#knownNow(directory, 0),
       bring: (directory) => this.bring(directory),
-      takeIn: (directory, entries, askedMs) => this.#takeIn(directory, entries, askedMs),
+      takeIn: (directory, entries, askedMs, version) => this.#takeIn(directory, entries, askedMs, version),
       beginLater: (listing) => this.#beginLater(listing),
     });
     this.#ahead = new Ahead({
@@ -161,19 +161,31 @@ export class Metadata {
     return listing !== undefined && this.#belief.holds(listing, directory, thread) ? listing : undefined;
   }
 
-  /** Takes in what the store listed when it was asked at `askedMs`, and begins to look its entries up. */
-  async listed(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined> {
-    const listing = await this.#takeIn(directory, entries, askedMs);
+  /**
+   * Takes in what the store listed when it was asked at `askedMs`, and begins to look its entries up. `version`: the
+   * directory's then. One that was learned while the names were under way may tell of names that are not among them.
+   */
+  async listed(
+    directory: Inode,
+    entries: DirectoryEntry[],
+    askedMs: number,
+    version: Version,
+  ): Promise<Listing | undefined> {
+    const listing = await this.#takeIn(directory, entries, askedMs, version);
     if (listing !== undefined) this.#begin(listing, directory);
     return listing;
   }
 
-  async #takeIn(directory: Inode, entries: DirectoryEntry[], askedMs: number): Promise<Listing | undefined> {
+  async #takeIn(
+    directory: Inode,
+    entries: DirectoryEntry[],
+    askedMs: number,
+    version: Version,
+  ): Promise<Listing | undefined> {
     this.#listed++;
     if (directory.removed || this.#core.ttlMs === 0) return undefined;
     const before = this.#listings.of(directory);
     const index = new Map<string, number>();
-    const version = this.#core.unsettled(directory.attributes) ? '' : directory.version;
     const listing = newListing(directory, entries, index, version, askedMs);
     if (listing.bytes > this.#listings.budgetBytes) return undefined;
     for (let i = 0; i < entries.length; i++) {
@@ -197,8 +209,9 @@ export class Metadata {
     const known = this.#knownNow(directory, 0);
     if (known !== undefined) return known.entries;
     const askedMs = this.#core.nowMs();
+    const version = this.#core.settledVersion(directory);
     const entries = await this.#core.store.list(directory.node);
-    if (!failed(entries)) await this.#takeIn(directory, entries as DirectoryEntry[], askedMs);
+    if (!failed(entries)) await this.#takeIn(directory, entries as DirectoryEntry[], askedMs, version);
     return entries;
   }
 

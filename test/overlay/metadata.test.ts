@@ -156,6 +156,21 @@ test('what is known is told with the names, and the directory is listed once wit
   assert.equal(stage.asked.length, 50);
 });
 
+// S2.2
+test('a name that is made at the source while the names are under way is shown after the lease', async () => {
+  const stage = await Stage.open(3, { attributesTtlMs: 100 });
+  stage.gates.hold('list');
+  const listing = stage.list();
+  await until('the names read', () => stage.gates.waiting('list') === 1);
+  fs.writeFileSync(path.join(stage.source, 'new'), 'new');
+  await pause(120);
+  await stage.overlay.getattr(1, undefined, CALLER); // tells of the directory as it is with the new name
+  stage.gates.letGo('list');
+  assert.equal((await listing).has('new'), false);
+  await pause(120);
+  assert.equal((await stage.list()).has('new'), true);
+});
+
 test('a directory that is only opened has nothing looked up', async () => {
   const stage = await Stage.open(20);
   stage.overlay.releasedir(1, await stage.opendir());
