@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { openPosixStore, StoreError } from '../../src/store/posix/index.ts';
 import type { Identity } from '../../src/store/store.ts';
 import { Errno } from '../../src/sys/errno.ts';
@@ -182,6 +183,22 @@ test("a source read as one user shows that user's view, whoever the daemon is", 
   const opened = await value(store.open(node, O_RDONLY));
   store.close(opened);
   assert.match(fs.readFileSync('/proc/self/status', 'utf8'), /^Uid:\t0\t0\t0\t0$/m);
+});
+
+test("threads that begin leave the process's umask alone, also for a moment", async () => {
+  const script = `import(${JSON.stringify(import.meta.resolve('../../src/store/posix/credentials.ts'))})`;
+  const seen = new Set<string>();
+  for (let round = 0; round < 4; round++) {
+    let left = 8;
+    for (let i = 0; i < 8; i++) {
+      const worker = new Worker(script, { eval: true, execArgv: ['--disable-warning=ExperimentalWarning'] });
+      worker.on('exit', () => left--);
+    }
+    for (; left > 0; await new Promise(setImmediate)) {
+      for (let i = 0; i < 200; i++) seen.add(/^Umask:.*$/m.exec(fs.readFileSync('/proc/self/status', 'latin1'))![0]);
+    }
+  }
+  assert.equal(seen.size, 1, [...seen].join(', '));
 });
 
 test('a store leaves nothing that keeps a program from ending, and nothing that ends it early', { skip }, (t) => {

@@ -11,6 +11,7 @@
  * Two side effects are the kernel's: a change of fsuid makes the process non-dumpable and clears its parent-death
  * signal (prctl PR_SET_PDEATHSIG must be set again by who relies on it).
  */
+import { readFileSync } from 'node:fs';
 import { Errno } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
 import type { Identity } from '../store.ts';
@@ -42,8 +43,13 @@ function prepare(): { uid: number; gid: number; root: boolean } {
 }
 
 /** As the process started; every thread has it that has not made a context of its own. */
-const processUmask = sys.umask(0o077);
-sys.umask(processUmask);
+const processUmask = readUmask();
+
+/** Only read: who sets it to see what it was changes for a moment what others create, and what they take it for. */
+function readUmask(): number {
+  const [, octal] = /^Umask:\s*(\d+)/m.exec(readFileSync('/proc/thread-self/status', 'latin1'))!;
+  return Number.parseInt(octal!, 8);
+}
 
 /** Whether a thread that has never switched would create differently from `who`. */
 export function needsSwitch(who: Identity): boolean {
