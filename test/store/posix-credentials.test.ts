@@ -5,7 +5,9 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { CredentialWorkers } from '../../src/store/posix/credential-workers.ts';
 import { openPosixStore, StoreError } from '../../src/store/posix/index.ts';
+import type { AnyCall } from '../../src/store/posix/lane.ts';
 import type { Identity } from '../../src/store/store.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import * as sys from '../../src/sys/libc.ts';
@@ -199,6 +201,28 @@ test("threads that begin leave the process's umask alone, also for a moment", as
     }
   }
   assert.equal(seen.size, 1, [...seen].join(', '));
+});
+
+// S9.1
+test('a call that hangs in a thread that is somebody else holds up no other', async (t) => {
+  const root = temporaryDirectory(t);
+  const fifo = join(root, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const workers = new CredentialWorkers(4, {}, silentLog);
+  const [AT_FDCWD, TYPE] = [-100, 1];
+  const hanging = workers.run(sys.openat as unknown as AnyCall, [AT_FDCWD, sys.cstring(fifo), O_RDONLY, 0], undefined);
+  const others: Promise<number>[] = [];
+  for (let i = 0; i < 16; i++) {
+    const args = [AT_FDCWD, sys.cstring(root), 0, TYPE, Buffer.alloc(256)];
+    others.push(workers.run(sys.statx as unknown as AnyCall, args, undefined));
+  }
+  const late = new Promise((resolve) => setTimeout(resolve, 10_000, 'late').unref());
+  const settled = await Promise.race([Promise.all(others), late]);
+  const end = fs.openSync(fifo, O_RDWR); // the one that hangs has somebody at the other end
+  fs.closeSync(await hanging);
+  fs.closeSync(end);
+  await workers.close();
+  assert.deepEqual(settled, Array(16).fill(0));
 });
 
 test('a store leaves nothing that keeps a program from ending, and nothing that ends it early', { skip }, (t) => {

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Errno } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
-import type { Answer, Order, WorkerOptions } from './credential-workers.ts';
+import type { Order, WorkerOptions } from './credential-workers.ts';
 import { withCredentials } from './credentials.ts';
 import type { AnyCall } from './lane.ts';
 
@@ -44,6 +44,5 @@ port.on('message', (order: Order) => {
   } catch {
     result = -Errno.EIO;
   }
-  const answer: Answer = { number: order.number, result };
-  port.postMessage(answer);
+  port.postMessage(result);
 });

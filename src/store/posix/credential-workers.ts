@@ -17,7 +17,6 @@ export interface WorkerOptions {
 }
 
 export interface Order {
-  number: number;
   /** The call's name in sys/libc.ts. */
   call: string;
   /** Numbers, addresses as bigint, null. */
@@ -25,14 +24,16 @@ export interface Order {
   who: Identity | undefined;
 }
 
-export interface Answer {
-  number: number;
-  result: number;
+interface Waiting {
+  order: Order;
+  /** Kept so that the buffers behind the addresses live until the answer. */
+  args: readonly sys.Argument[];
+  resolve: (result: number) => void;
 }
 
 interface Hand {
   worker: Worker;
-  pending: Map<number, { resolve: (result: number) => void; args: readonly sys.Argument[] }>;
+  doing: Waiting | undefined;
 }
 
 const callNames = new Map<unknown, string>(Object.entries(sys).map(([name, call]) => [call, name]));
@@ -40,12 +41,13 @@ const callNames = new Map<unknown, string>(Object.entries(sys).map(([name, call]
 /** As the source beside it is: TypeScript in a checkout, JavaScript in the package. */
 const script = new URL(`./creator-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 
+/** A thread is given one order at a time: a call that hangs holds up no other while there are threads left. */
 export class CredentialWorkers {
   readonly #options: WorkerOptions;
   readonly #width: number;
   readonly #log: Log;
   readonly #hands: Hand[] = [];
-  #next = 0;
+  readonly #waiting: Waiting[] = [];
   #closed = false;
 
   /** `width`: how many threads at most; each makes one call at a time. */
@@ -58,50 +60,48 @@ export class CredentialWorkers {
   run(call: AnyCall, args: readonly sys.Argument[], who: Identity | undefined): Promise<number> {
     const name = callNames.get(call);
     if (name === undefined || this.#closed) return Promise.resolve(-Errno.EIO);
-    const hand = this.#idleHand();
     return new Promise((resolve) => {
-      const number = this.#next++;
-      // `args` stays in the map so that the buffers behind the addresses live until the answer.
-      hand.pending.set(number, { resolve, args });
-      if (hand.pending.size === 1) hand.worker.ref();
       const plain = args.map((value) => (value instanceof Uint8Array ? BigInt(sys.addressOf(value)) : value));
-      const order: Order = { number, call: name, args: plain, who };
-      hand.worker.postMessage(order);
+      this.#waiting.push({ order: { call: name, args: plain, who }, args, resolve });
+      this.#go();
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    for (const { resolve } of this.#waiting.splice(0)) resolve(-Errno.EIO);
     for (const { worker } of this.#hands) worker.ref(); // else the loop could end before the thread has
     await Promise.all(this.#hands.splice(0).map(({ worker }) => worker.terminate()));
   }
 
-  #idleHand(): Hand {
-    let best: Hand | undefined;
-    for (const hand of this.#hands) {
-      if (hand.pending.size === 0) return hand;
-      if (!best || hand.pending.size < best.pending.size) best = hand;
+  #go(): void {
+    while (this.#waiting.length > 0) {
+      const hand = this.#idleHand();
+      if (hand === undefined) return;
+      hand.doing = this.#waiting.shift()!;
+      hand.worker.ref();
+      hand.worker.postMessage(hand.doing.order);
     }
-    if (best && this.#hands.length >= this.#width) return best;
-    return this.#hire();
+  }
+
+  #idleHand(): Hand | undefined {
+    const idle = this.#hands.find(({ doing }) => doing === undefined);
+    return idle === undefined && this.#hands.length < this.#width ? this.#hire() : idle;
   }
 
   #hire(): Hand {
     // The program's own flags are for its main file (some, as --input-type, refuse any other).
     const execArgv = ['--disable-warning=ExperimentalWarning'];
     const worker = new Worker(script, { workerData: this.#options, name: 'mlo-creator', execArgv });
-    const hand: Hand = { worker, pending: new Map() };
-    worker.on('message', ({ number, result }: Answer) => {
-      const waiting = hand.pending.get(number);
-      hand.pending.delete(number);
-      if (hand.pending.size === 0) worker.unref();
-      waiting?.resolve(result);
+    const hand: Hand = { worker, doing: undefined };
+    worker.on('message', (result: number) => {
+      worker.unref();
+      this.#done(hand, result);
     });
     const ended = () => {
       const index = this.#hands.indexOf(hand);
       if (index >= 0) this.#hands.splice(index, 1);
-      for (const { resolve } of hand.pending.values()) resolve(-Errno.EIO);
-      hand.pending.clear();
+      this.#done(hand, -Errno.EIO);
     };
     worker.on('error', (error) => {
       this.#log.error({ err: error }, 'a thread that creates files for others has failed');
@@ -111,5 +111,12 @@ export class CredentialWorkers {
     worker.unref();
     this.#hands.push(hand);
     return hand;
+  }
+
+  #done(hand: Hand, result: number): void {
+    const { doing } = hand;
+    hand.doing = undefined;
+    doing?.resolve(result);
+    this.#go();
   }
 }

@@ -34,7 +34,7 @@ export interface PosixStoreOptions {
 
 const DESCRIPTORS_MAX = 8192;
 const RLIMIT_NOFILE = 7;
-/** Threads that are another user for good: each makes one call at a time, and costs some 5 MB. */
+/** Threads that are another user, for good or for a creation: each makes one call at a time, and costs some 5 MB. */
 const IDENTITY_THREADS = 4;
 
 type Call = (call: AnyCall, args: readonly sys.Argument[]) => Promise<number>;
@@ -92,7 +92,7 @@ async function assemble(
   root.fd = fd;
   root.pinned = true;
 
-  const creator = inline || others ? undefined : new CredentialWorkers(1, {}, options.log);
+  const creator = inline || others ? undefined : new CredentialWorkers(IDENTITY_THREADS, {}, options.log);
   const runner = new Runner(lane, inline, creator, others);
   const buffers = new StatxBuffers();
   const descriptors = new Descriptors({
