@@ -6,7 +6,7 @@ import type { Cache } from '../cache/cache.ts';
 import type { Shelf } from '../cache/shelf.ts';
 import type { PrefetchOptions } from '../prefetch/index.ts';
 import { type Attributes, isDirectory, isRegular } from '../store/attributes.ts';
-import type { FileId, Found, Identity, Store, Version } from '../store/store.ts';
+import type { DirectoryEntry, FileId, Found, Identity, Store, Version } from '../store/store.ts';
 import { performance } from '../sys/clock.ts';
 import { Errno } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
@@ -214,6 +214,13 @@ export class Core {
   /** The version that what is asked from now on is of, or a later one; '' where a later change could carry the same. */
   settledVersion({ attributes, version }: Inode): Version {
     return this.unsettled(attributes) ? '' : version;
+  }
+
+  /** What the store listed of a directory, without what the mount does not show of it. */
+  shown(directory: Inode, entries: DirectoryEntry[]): DirectoryEntry[] {
+    const { hiddenInRoot } = this;
+    if (hiddenInRoot === undefined || directory !== this.inodes.root) return entries;
+    return entries.filter(({ name }) => name !== hiddenInRoot);
   }
 
   /** Nothing is to be kept on account of this thread. */

@@ -94,9 +94,7 @@ function listed(core: Core, handle: DirectoryHandle, thread: number): Reply<Dire
   const askedMs = core.nowMs();
   const version = core.settledVersion(handle.inode);
   const reply = andThen(core.store.list(handle.inode.node), (found): Reply<DirectoryEntry[]> => {
-    const { hiddenInRoot } = core;
-    const hides = hiddenInRoot !== undefined && handle.inode === core.inodes.root;
-    const entries = hides ? found.filter(({ name }) => name !== hiddenInRoot) : found;
+    const entries = core.shown(handle.inode, found);
     handle.entries = entries;
     return metadata === undefined ? entries : kept(metadata, handle, entries, askedMs, version);
   });

@@ -210,8 +210,10 @@ export class Metadata {
     if (known !== undefined) return known.entries;
     const askedMs = this.#core.nowMs();
     const version = this.#core.settledVersion(directory);
-    const entries = await this.#core.store.list(directory.node);
-    if (!failed(entries)) await this.#takeIn(directory, entries as DirectoryEntry[], askedMs, version);
+    const found = await this.#core.store.list(directory.node);
+    if (failed(found)) return found;
+    const entries = this.#core.shown(directory, found as DirectoryEntry[]);
+    await this.#takeIn(directory, entries, askedMs, version);
     return entries;
   }
 

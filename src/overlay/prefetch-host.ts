@@ -97,14 +97,13 @@ export class OverlayPrefetchHost implements PrefetchHost {
     const found = await this.#directories.directory(path);
     if (failed(found)) return found;
     const directory = found as Held;
+    const { inode } = directory;
     const { metadata, store } = this.#core;
-    const listed = await (metadata?.namesAhead(directory.inode) ?? store.list(directory.inode.node));
-    const isRoot = directory.inode === this.#core.inodes.root;
+    const listed = await (metadata?.namesAhead(inode) ?? store.list(inode.node));
     directory.release();
     if (failed(listed)) return listed;
     const names = { files: [] as string[], directories: [] as string[] };
-    for (const { name, type } of listed as DirectoryEntry[]) {
-      if (isRoot && name === this.#core.hiddenInRoot) continue;
+    for (const { name, type } of this.#core.shown(inode, listed as DirectoryEntry[])) {
       // One whose type the store does not tell is taken for a file; looking it up will tell.
       if (type === DT_DIR) names.directories.push(name);
       else if (type === DT_REG || type === 0) names.files.push(name);

@@ -7,6 +7,8 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cache, openCache } from '../../src/cache/index.ts';
 import { Core } from '../../src/overlay/core.ts';
+import { opendir, readdir, releasedir } from '../../src/overlay/directory.ts';
+import { type OpenedDirectory, ROOT } from '../../src/overlay/filesystem.ts';
 import type { Inode } from '../../src/overlay/inode.ts';
 import { OverlayPrefetchHost } from '../../src/overlay/prefetch-host.ts';
 import type { HeldFile } from '../../src/prefetch/host.ts';
@@ -48,7 +50,14 @@ async function onHost(files: Readonly<Record<string, number>>, body: (stage: Sta
     log: silentLog,
     rules: { pin: [], neverCache: ['never'] },
   });
-  const core = new Core({ store, cache, log: silentLog, attributesTtlMs: 1000, passthroughMinBytes: MIB });
+  const core = new Core({
+    store,
+    cache,
+    log: silentLog,
+    attributesTtlMs: 1000,
+    passthroughMinBytes: MIB,
+    hiddenInRoot: '.mlo',
+  });
   const host = new OverlayPrefetchHost(core, cache, (node) => core.forget(node, 1));
   try {
     await body({ source, core, cache, host, gates });
@@ -79,6 +88,19 @@ test('a file is found by its path; what is none, or never cached, says so', asyn
     assert.equal(await host.hold('link'), -Errno.ELOOP);
     assert.equal(await host.hold('a/file/more'), -Errno.ENOTDIR);
     assert.equal(await host.hold('never/file'), -Errno.EPERM);
+  });
+});
+
+// S10.2
+test('what listing the root ahead has brought shows a reader nothing that the mount hides', async () => {
+  await onHost({ '.mlo/stats': 10, 'd/.mlo': 10, a: 10 }, async ({ core, host }) => {
+    assert.deepEqual(await host.list(''), { files: ['a'], directories: ['d'] });
+    const opened = (await opendir(core, ROOT, 0)) as OpenedDirectory;
+    const names: string[] = [];
+    await readdir(core, opened.handle, 0, false, { add: (name) => names.push(name) > 0 }, 0);
+    releasedir(core, opened.handle);
+    assert.deepEqual(names.sort(), ['.', '..', 'a', 'd']);
+    assert.deepEqual(await host.list('d'), { files: ['.mlo'], directories: [] });
   });
 });
 

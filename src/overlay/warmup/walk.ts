@@ -190,9 +190,7 @@ export class Walk {
     }
     const files: string[] = [];
     let others = 0;
-    const hidden = directory.inode === core.inodes.root ? core.hiddenInRoot : undefined;
-    for (const { name: entry, type } of listed as DirectoryEntry[]) {
-      if (entry === hidden) continue;
+    for (const { name: entry, type } of core.shown(directory.inode, listed as DirectoryEntry[])) {
       if (type === DT_REG || type === DT_UNKNOWN) files.push(entry);
       else if (type !== DT_DIR) others++;
       else if (!this.#stopped) this.#pending.push({ directory: directory.retain(), name: entry });
