@@ -81,7 +81,7 @@ export function setattr(
     // Beside another change it may say what was before that one.
     core.observe(inode, attributes, alone ? inode.touchedAtMs : touchedAtMs);
     // Even when the readers' generation was ended by this change, the caller is told what became of the file.
-    return { attributes, ttlMs: inode.superseded ? 0 : core.ttlMs };
+    return { attributes, ttlMs: inode.superseded || inode.changesUnseen ? 0 : core.ttlMs };
   });
 }
 

@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { after, test } from 'node:test';
 import { type Cache, openCache } from '../../src/cache/index.ts';
 import type { CacheObject } from '../../src/cache/object.ts';
-import type { Caller, Entry, Opened } from '../../src/overlay/filesystem.ts';
+import type { AttributesReply, Caller, Entry, Opened } from '../../src/overlay/filesystem.ts';
 import { Overlay } from '../../src/overlay/index.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
 import type { Found, Store } from '../../src/store/store.ts';
@@ -205,4 +205,16 @@ test('nobody who opens a file that has no pages yet waits for those that another
   fs.writeFileSync(path.join(source, 'a'), 'other content');
   await pause(5);
   assert.equal((await open()).keepCache, false, 'but pages of other content are dropped');
+});
+
+// S5.3
+test('a change of a file that the kernel writes to by itself is told, and not to be believed after', async () => {
+  const { kernel, overlay } = await stage({ cache: false, ttlMs: 60_000, speed: 'pooled' });
+  const file = (await kernel.create('/a', fs.constants.O_RDWR)) as KernelFile;
+  assert.notEqual(file.backingFd, undefined);
+  const reply = (await overlay.setattr(file.node, { size: 10 }, file.handle)) as AttributesReply;
+  assert.deepEqual([reply.attributes.size, reply.ttlMs], [10, 0]);
+  kernel.close(file);
+  const after = (await overlay.setattr(file.node, { size: 20 }, undefined)) as AttributesReply;
+  assert.deepEqual([after.attributes.size, after.ttlMs], [20, 60_000]);
 });
