@@ -296,6 +296,27 @@ for (const speed of SPEEDS) {
     assert.ok(open <= before + 8, `${open} descriptors, ${before} before`);
   });
 
+  test(`${speed}: files that were made without a name and then given one take few descriptors`, async (t) => {
+    const root = temporaryDirectory(t);
+    const store = await storeOver(t, root, { speed, maxDescriptors: 4 });
+    const top = store.root().node;
+    const before = fs.readdirSync('/proc/self/fd').length;
+    const made: StoreNode[] = [];
+    for (let i = 0; i < 20; i++) {
+      const outcome = await store.createUnnamed(top, 0o640, O_RDWR, me());
+      if (typeof outcome === 'number') return t.skip('no files without a name here');
+      const { file, node } = outcome;
+      await value(store.write(file, Buffer.from(`file ${i}`), 0));
+      store.close(file);
+      await value(store.makeLink(node, top, `f${i}`));
+      made.push(node);
+    }
+    for (const [i, node] of made.entries()) assert.equal(await contents(store, node), `file ${i}`);
+    await fewDescriptors(before + 4 + 4); // and what the pool still closes
+    await value(store.unlink(top, 'f0', made[0]));
+    assert.equal(await contents(store, made[0]!), 'file 0', 'the one that has lost its name again is kept');
+  });
+
   test(`${speed}: a descriptor in use is never closed, however few there may be`, async (t) => {
     const root = temporaryDirectory(t);
     const count = 40;
@@ -317,4 +338,13 @@ for (const speed of SPEEDS) {
       await Promise.all(directories.map((directory, i) => value(store.unlink(directory, `n${i}`))));
     }
   });
+}
+
+/** The pool closes what is not needed any more some time later. */
+async function fewDescriptors(most: number): Promise<void> {
+  const open = (): number => fs.readdirSync('/proc/self/fd').length;
+  for (const end = performance.now() + 5000; open() > most && performance.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.ok(open() <= most, `${open()} descriptors, ${most} allowed`);
 }

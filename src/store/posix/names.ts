@@ -73,12 +73,15 @@ export class Names {
   }
 
   *#linkSteps(node: PosixNode, parent: PosixNode, name: string, dir: number): Steps<Found> {
+    const { moves } = node;
     const found = yield* this.#linkAny(node, dir, name);
     if (failed(found)) {
       if (found === -Errno.EOPNOTSUPP) this.#context.missing.add('hardlink');
       return found;
     }
     node.addLocation(parent, name);
+    // One that was made without a name has one now. Not while that may be going again: then the pin is for good.
+    if (node.moves === moves && node.moving === undefined) this.#context.descriptors.unpin(node);
     return found;
   }
 
