@@ -1,11 +1,12 @@
 /** CREATE and TMPFILE: files that are made, or found, and opened at once. */
 import { isRegular } from '../store/attributes.ts';
 import type { Found, StoreFile } from '../store/store.ts';
-import { andThen, Errno, type Outcome, type Reply } from '../sys/errno.ts';
+import { andThen, Errno, failed, type Outcome, type Reply, settle } from '../sys/errno.ts';
 import { O_EXCL } from '../sys/open-flags.ts';
 import type { Core } from './core.ts';
 import type { Caller, Created, NodeId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
+import { mayBeMade } from './names.ts';
 import { addWriter, barred, writerFlags } from './open-writing.ts';
 
 /** How long what is told of a file at its creation is believed, though it may be written past the daemon from then on. */
@@ -29,8 +30,10 @@ export function create(
   const begunMs = core.nowMs();
   core.aboutToChange(directory.node.id);
   const made = core.store.create(directory.node, name, mode, writerFlags(core, flags) | excl, identity);
-  return andThen(made, ({ found, file }) => {
-    directory.touch();
+  return settle(made, (outcome) => {
+    if (mayBeMade(outcome)) directory.touch();
+    if (failed(outcome)) return outcome;
+    const { found, file } = outcome;
     const inode = core.intern(directory, name, found, begunMs);
     if (!isRegular(found.attributes.mode)) {
       core.store.close(file);

@@ -1,12 +1,35 @@
 /** Operations on names: looking them up, and changing what is in a directory. */
 import { isDirectory } from '../store/attributes.ts';
 import type { Found } from '../store/store.ts';
-import { andThen, Errno, failed, type Reply, settle } from '../sys/errno.ts';
+import { andThen, Errno, failed, type Outcome, type Reply, settle } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Caller, Entry, NodeId } from './filesystem.ts';
 import type { Inode } from './inode.ts';
 
 const RENAME_EXCHANGE = 2;
+
+/** Refusals: nothing was changed. */
+const REFUSED: ReadonlySet<unknown> = new Set([
+  -Errno.EPERM,
+  -Errno.ENOENT,
+  -Errno.EACCES,
+  -Errno.EBUSY,
+  -Errno.EEXIST,
+  -Errno.EXDEV,
+  -Errno.ENOTDIR,
+  -Errno.EISDIR,
+  -Errno.EINVAL,
+  -Errno.EROFS,
+  -Errno.ENAMETOOLONG,
+  -Errno.ENOSYS,
+  -Errno.ENOTEMPTY,
+  -Errno.EOPNOTSUPP,
+]);
+
+/** Whether a change of names was made, as far as its answer tells: one that failed on its way may have been all the same. */
+export function mayBeMade(outcome: Outcome<unknown>): boolean {
+  return !REFUSED.has(outcome);
+}
 
 export function lookup(core: Core, parent: NodeId, name: string, thread: number): Reply<Entry> {
   const directory = core.inode(parent);
@@ -37,8 +60,9 @@ function add(core: Core, parent: NodeId, name: string, make: (directory: Inode) 
   if (core.readOnly) return -Errno.EROFS;
   const askedMs = core.nowMs();
   core.aboutToChange(directory.node.id);
-  return andThen(make(directory), (found) => {
-    directory.touch();
+  return settle(make(directory), (found) => {
+    if (mayBeMade(found)) directory.touch();
+    if (failed(found)) return found;
     const inode = core.intern(directory, name, found, askedMs);
     inode.lookups++;
     return core.entryOfOwn(inode, found);
@@ -80,9 +104,9 @@ export function link(core: Core, node: NodeId, newParent: NodeId, newName: strin
   if (inode === undefined) return -Errno.ESTALE;
   core.aboutToChange(inode.node.id);
   return add(core, newParent, newName, (directory) =>
-    andThen(core.store.makeLink(inode.node, directory.node, newName), (found) => {
-      inode.unlinked = false; // a file made without a name has one now
-      inode.touch();
+    settle(core.store.makeLink(inode.node, directory.node, newName), (found) => {
+      if (mayBeMade(found)) inode.touch();
+      if (!failed(found)) inode.unlinked = false; // a file made without a name has one now
       return found;
     }),
   );
@@ -110,11 +134,14 @@ function remove(
   return andThen(core.store.lookup(directory.node, name), (found) => {
     const inode = core.inodes.current(found);
     core.aboutToChange(directory.node.id, found.id);
-    return andThen(act(directory, inode), (done) => {
+    return settle(act(directory, inode), (outcome) => {
+      if (!mayBeMade(outcome)) return outcome;
       directory.touch();
-      if (inode !== undefined) nameGone(core, inode, found);
-      else core.metadata?.distrust.file(found.id, core.nowMs()); // it may have other names
-      return done;
+      if (inode === undefined)
+        core.metadata?.distrust.file(found.id, core.nowMs()); // it may have other names
+      else if (failed(outcome)) inode.touch();
+      else nameGone(core, inode, found);
+      return outcome;
     });
   });
 }
@@ -149,16 +176,17 @@ export function rename(
       core.aboutToChange(from.node.id, to.node.id, moving.id);
       if (!failed(target)) core.aboutToChange(target.id);
       const renamed = core.store.rename(from.node, name, to.node, newName, flags, inode?.node, replaced?.node);
-      return andThen(renamed, (done) => {
+      return settle(renamed, (outcome) => {
+        if (!mayBeMade(outcome)) return outcome;
         from.touch();
         to.touch();
         inode?.touch();
         for (const each of [moving, target]) if (!failed(each)) core.metadata?.distrust.file(each.id, core.nowMs());
         if (replaced !== undefined && !failed(target) && replaced !== inode) {
-          if ((flags & RENAME_EXCHANGE) !== 0) replaced.touch();
+          if (failed(outcome) || (flags & RENAME_EXCHANGE) !== 0) replaced.touch();
           else nameGone(core, replaced, target);
         }
-        return done;
+        return outcome;
       });
     }),
   );

@@ -44,13 +44,13 @@ class Stage {
   static async open(
     files: number,
     options: Partial<OverlayOptions> = {},
-    instead: Partial<Store> = {},
+    instead: (store: Store) => Partial<Store> = () => ({}),
   ): Promise<Stage> {
     const source = path.join(workspace, String(serial++));
     fs.mkdirSync(source);
     for (let i = 0; i < files; i++) fs.writeFileSync(path.join(source, `f${i}`), 'old');
     const store = await openPosixStore({ root: source, speed: 'pooled', log: silentLog });
-    return new Stage(source, Object.assign(store, instead), options);
+    return new Stage(source, Object.assign(store, instead(store)), options);
   }
 
   #counting(store: Store): Store {
@@ -169,6 +169,45 @@ test('a name that is made at the source while the names are under way is shown a
   assert.equal((await listing).has('new'), false);
   await pause(120);
   assert.equal((await stage.list()).has('new'), true);
+});
+
+// S2.10
+for (const [call, method, shown, change] of [
+  ['mkdir', 'makeDirectory', ['f0', 'f1', 'new'], ({ overlay }) => overlay.mkdir(1, 'new', 0o755, 0, CALLER)],
+  ['create', 'create', ['f0', 'f1', 'new'], ({ overlay }) => overlay.create(1, 'new', 0o644, 0, O_WRONLY, CALLER)],
+  ['unlink', 'unlink', ['f1'], ({ overlay }) => overlay.unlink(1, 'f0', CALLER)],
+  ['rename', 'rename', ['f0'], ({ overlay }) => overlay.rename(1, 'f1', 1, 'f0', 0, CALLER)],
+  [
+    'link',
+    'makeLink',
+    ['f0', 'f1', 'new'],
+    async (stage) => stage.overlay.link((await stage.lookup('f0')).node, 1, 'new', CALLER),
+  ],
+] as [string, keyof Store, string[], (stage: Stage) => unknown][]) {
+  test(`${call}: a change that was made ends what is remembered, though it was answered with an error`, async () => {
+    const stage = await Stage.open(2, {}, (store) => {
+      const make = (store[method] as (...args: unknown[]) => unknown).bind(store);
+      const failing = async (...args: unknown[]): Promise<number> => {
+        await make(...args);
+        return -Errno.EIO;
+      };
+      return { [method]: failing };
+    });
+    await stage.list();
+    await stage.ahead(2);
+    assert.equal(await change(stage), -Errno.EIO);
+    const names = [...(await stage.list()).keys()].filter((name) => !name.startsWith('.'));
+    assert.deepEqual(names.sort(), shown);
+  });
+}
+
+test('a change that the source refuses has nothing asked again', async () => {
+  const stage = await Stage.open(2);
+  await stage.list();
+  await stage.ahead(2);
+  assert.equal(await stage.overlay.mkdir(1, 'f0', 0o755, 0, CALLER), -Errno.EEXIST);
+  assert.equal((await stage.list()).size, 4);
+  assert.equal(stage.lists, 1);
 });
 
 test('a directory that is only opened has nothing looked up', async () => {
@@ -359,7 +398,7 @@ test('of a huge directory no more is looked up ahead than was earned, and the lo
     type: 8,
     ino: BigInt(i),
   }));
-  const stage = await Stage.open(1, {}, { list: () => Promise.resolve(entries) });
+  const stage = await Stage.open(1, {}, () => ({ list: () => Promise.resolve(entries) }));
   let longestMs = 0;
   let lastMs = performance.now();
   const clock = setInterval(() => {
