@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { PosixStore } from '../../src/store/posix/posix-store.ts';
+import { Errno } from '../../src/sys/errno.ts';
 import * as sys from '../../src/sys/libc.ts';
 import { GatedLane } from '../support/gated-lane.ts';
 import { storeOnLane } from '../support/store-on-lane.ts';
@@ -130,6 +131,29 @@ test('a move that a question about the names meets costs the file none of them',
 });
 
 for (const speed of SPEEDS) {
+  test(`${speed}: directories that are each known to be in the other are not looked for without end`, async (t) => {
+    const root = temporaryDirectory(t);
+    fs.mkdirSync(join(root, 'a/b'), { recursive: true });
+    fs.mkdirSync(join(root, 'other'));
+    const store = await storeOver(t, root, { speed, maxDescriptors: 1 });
+    const a = await walk(store, 'a');
+    const b = store.node(a, 'b', await value(store.lookup(a, 'b')));
+    const other = await walk(store, 'other');
+    await fails(store.lookup(b, 'x'), 'ENOENT');
+    fs.renameSync(join(root, 'a/b'), join(root, 'b'));
+    fs.renameSync(join(root, 'a'), join(root, 'b/a'));
+    assert.equal((await value(store.lookup(b, 'a'))).id, a.id); // by b's descriptor
+    store.alias(a, b, 'a', performance.now());
+    await fails(store.revalidate(a), 'ENOENT'); // which takes its old name from it
+    await fails(store.lookup(other, 'x'), 'ENOENT'); // and now b has no descriptor
+    const late = new Promise<number>((resolve) => setTimeout(resolve, 10_000, 0).unref());
+    for (const node of [a, b]) await fails(Promise.race([store.lookup(node, 'x'), late]), 'ESTALE');
+    const both = Promise.all([store.lookup(a, 'x'), store.lookup(b, 'x')]);
+    assert.deepEqual(await Promise.race([both, late]), [-Errno.ESTALE, -Errno.ESTALE]);
+    store.alias(b, store.root().node, 'b', performance.now());
+    await fails(store.lookup(a, 'x'), 'ENOENT');
+  });
+
   test(`${speed}: names that others took away are all dropped at the first question`, async (t) => {
     const root = temporaryDirectory(t);
     fs.writeFileSync(join(root, 'a'), 'x');

@@ -34,6 +34,8 @@ export class Descriptors {
   readonly #localStat: boolean;
   readonly #stat = new StatxBuffer();
   readonly #name = new NameBuffer();
+  /** Directories that are being opened, and of each the one that has to be open before. INVARIANT: no circles. */
+  readonly #waitsFor = new Map<PosixNode, PosixNode>();
   #oldest: PosixNode | undefined;
   #newest: PosixNode | undefined;
   #count = 0;
@@ -66,7 +68,9 @@ export class Descriptors {
     let failure: number = -Errno.ESTALE;
     for (let i = node.locations.length - 1; i >= 0; i--) {
       const { parent, name } = node.locations[i]!;
+      if (!this.#waits(node, parent)) continue;
       const dir = this.now(parent);
+      this.#waitsFor.delete(node);
       if (dir < 0) {
         failure = dir;
         continue;
@@ -86,6 +90,18 @@ export class Descriptors {
       sys.closeNow(fd);
     }
     return failure;
+  }
+
+  /**
+   * Notes that a directory is opened by way of another; false: that one is being opened by way of this. Two that others
+   * have moved about may each be known to be in the other.
+   */
+  #waits(node: PosixNode, parent: PosixNode): boolean {
+    for (let at: PosixNode | undefined = parent; at !== undefined; at = this.#waitsFor.get(at)) {
+      if (at === node) return false;
+    }
+    this.#waitsFor.set(node, parent);
+    return true;
   }
 
   /** A verified O_PATH descriptor of a node by its newest name, on an inline store; the caller closes it. */
@@ -134,7 +150,7 @@ export class Descriptors {
 
   *#openLater(node: PosixNode): Steps<number> {
     if (!node.isDirectory) return -Errno.ENOTDIR;
-    const fd = yield* byName(node, (at) => this.#openAt(at, OPEN_DIRECTORY, node));
+    const fd = yield* byName(node, (at) => this.#openDirectoryAt(at, node));
     if (fd < 0) return fd;
     if (node.fd >= 0) this.#runner.close(fd);
     else this.#keep(node, fd);
@@ -186,6 +202,16 @@ export class Descriptors {
   dropAny(node: PosixNode, fd: number): void {
     if (fd === node.fd) this.drop(node);
     else this.#runner.close(fd);
+  }
+
+  *#openDirectoryAt(at: Location, node: PosixNode): Steps<number> {
+    if (!this.#waits(node, at.parent)) return -Errno.ESTALE;
+    const dir = yield* this.hold(at.parent);
+    this.#waitsFor.delete(node);
+    if (failed(dir)) return dir;
+    const fd = yield* this.openVerified(dir, at.name, OPEN_DIRECTORY, node);
+    this.drop(at.parent);
+    return fd;
   }
 
   *#openAt({ parent, name }: Location, flags: number, node: PosixNode): Steps<number> {
