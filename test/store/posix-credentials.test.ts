@@ -5,7 +5,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { CredentialWorkers } from '../../src/store/posix/credential-workers.ts';
+import { CredentialWorkers, type WorkerOptions } from '../../src/store/posix/credential-workers.ts';
 import { openPosixStore, StoreError } from '../../src/store/posix/index.ts';
 import type { AnyCall } from '../../src/store/posix/lane.ts';
 import type { Identity } from '../../src/store/store.ts';
@@ -223,6 +223,15 @@ test('a call that hangs in a thread that is somebody else holds up no other', as
   fs.closeSync(end);
   await workers.close();
   assert.deepEqual(settled, Array(16).fill(0));
+});
+
+test('calls that no thread can be started for fail, and are not made later', async () => {
+  const unsendable = { identity: () => {} } as unknown as WorkerOptions;
+  const workers = new CredentialWorkers(4, unsendable, silentLog);
+  const call = sys.close as unknown as AnyCall;
+  const both = [workers.run(call, [-1], undefined), workers.run(call, [-1], undefined)];
+  assert.deepEqual(await Promise.all(both), [-Errno.EIO, -Errno.EIO]);
+  await workers.close();
 });
 
 test('a store leaves nothing that keeps a program from ending, and nothing that ends it early', { skip }, (t) => {

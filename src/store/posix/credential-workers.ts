@@ -69,15 +69,23 @@ export class CredentialWorkers {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { resolve } of this.#waiting.splice(0)) resolve(-Errno.EIO);
+    this.#giveUp();
     for (const { worker } of this.#hands) worker.ref(); // else the loop could end before the thread has
     await Promise.all(this.#hands.splice(0).map(({ worker }) => worker.terminate()));
+  }
+
+  /** Nobody does what waits. */
+  #giveUp(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve(-Errno.EIO);
   }
 
   #go(): void {
     while (this.#waiting.length > 0) {
       const hand = this.#idleHand();
-      if (hand === undefined) return;
+      if (hand === undefined) {
+        if (this.#hands.length === 0) this.#giveUp();
+        return;
+      }
       hand.doing = this.#waiting.shift()!;
       hand.worker.ref();
       hand.worker.postMessage(hand.doing.order);
@@ -86,7 +94,13 @@ export class CredentialWorkers {
 
   #idleHand(): Hand | undefined {
     const idle = this.#hands.find(({ doing }) => doing === undefined);
-    return idle === undefined && this.#hands.length < this.#width ? this.#hire() : idle;
+    if (idle !== undefined || this.#hands.length >= this.#width) return idle;
+    try {
+      return this.#hire();
+    } catch (error) {
+      this.#log.error({ err: error }, 'a thread that creates files for others could not be started');
+      return undefined; // those there are do it in turn
+    }
   }
 
   #hire(): Hand {
