@@ -26,6 +26,8 @@ const NEXT_BATCH_MS = 50;
 const REST_MS = 35_000;
 const SYNC_MS = 2000;
 const SYNCS_A_ROUND = 32;
+/** Of those that rested, so many a round are looked at for that: what is awake again, or gone, costs no more than the look. */
+const LOOKED_AT_A_ROUND = 8192;
 /** And that those that are but rows are noted as synced for so long at most: what is not counts as not synced. */
 const LAST_ROWS_MS = 2000;
 /** At the end the whole tier is synced, unless its disk takes longer than this; what was not, does not count as synced. */
@@ -142,7 +144,7 @@ export class IndexWriter implements ObjectIndex {
 
   rested(object: CacheObject): void {
     this.#rows.delete(object.id);
-    if (this.#unsynced.delete(object)) this.#unsyncedAtRest.push(object.id);
+    if (this.#unsynced.delete(object) && !object.queued) this.#unsyncedAtRest.push(object.id);
   }
 
   rowAtRest(id: number): IndexRow | undefined {
@@ -230,12 +232,16 @@ export class IndexWriter implements ObjectIndex {
     }
   }
 
-  /** An object that came from a row. */
   resumed(object: CacheObject): void {
     this.#rows.set(object.id, object);
+    if (!object.synced) this.#unsynced.add(object);
+  }
+
+  woken(object: CacheObject): void {
     if (this.#amended.delete(object.id)) this.#dirty.add(object);
     if (this.#syncingAtRest === object.id) this.#syncingAtRest = 0;
-    if (!object.synced) this.#unsynced.add(object);
+    else object.queued = !object.synced;
+    this.resumed(object);
   }
 
   put(object: CacheObject): void {
@@ -315,8 +321,12 @@ export class IndexWriter implements ObjectIndex {
         if (!object.dropped) this.put(object);
       }
     }
-    for (; left > 0 && this.#unsyncedAtRest.size > 0 && !this.#closed; left--) {
-      await this.#syncAtRest(this.#unsyncedAtRest.shift()!);
+    for (let looked = 0; looked < LOOKED_AT_A_ROUND && this.#unsyncedAtRest.size > 0; looked++) {
+      if (left === 0 || this.#closed) break;
+      const id = this.#nextAtRest();
+      if (id === undefined) continue;
+      left--;
+      await this.#syncAtRest(id);
     }
     this.#syncing = false;
   }
@@ -330,9 +340,18 @@ export class IndexWriter implements ObjectIndex {
     this.#schedule();
   }
 
+  /** The next of those that rested and are to be synced; undefined: it is awake again, or gone. */
+  #nextAtRest(): number | undefined {
+    const id = this.#unsyncedAtRest.shift()!;
+    if (this.#parts.rests(id)) return id;
+    const awake = this.#rows.get(id);
+    if (awake !== undefined) awake.queued = false;
+    return undefined;
+  }
+
   /** The row of one that rests and is not synced. */
   #unsyncedRow(id: number): IndexRow | undefined {
-    const row = this.#parts.rests(id) ? this.rowAtRest(id) : undefined;
+    const row = this.rowAtRest(id);
     return row?.synced === 0 ? row : undefined;
   }
 
@@ -427,9 +446,11 @@ export class IndexWriter implements ObjectIndex {
   /** Of those that rest; the whole tier was synced, and nothing was written to them since. */
   #noteSynced(): void {
     const untilMs = performance.now() + LAST_ROWS_MS;
-    while (this.#unsyncedAtRest.size > 0 && performance.now() < untilMs) {
-      while (this.#unsyncedAtRest.size > 0 && this.#amended.size < BATCH_ROWS) {
-        const row = this.#unsyncedRow(this.#unsyncedAtRest.shift()!);
+    const goesOn = (): boolean => this.#unsyncedAtRest.size > 0 && performance.now() < untilMs;
+    while (goesOn()) {
+      while (goesOn() && this.#amended.size < BATCH_ROWS) {
+        const id = this.#nextAtRest();
+        const row = id === undefined ? undefined : this.#unsyncedRow(id);
         if (row !== undefined) this.#amended.set(row.id, { ...row, synced: 1 });
       }
       if (!this.#flushBatch()) return;

@@ -27,8 +27,9 @@ export interface ObjectIndex {
   rowAtRest(id: number): IndexRow | undefined;
   /** Such an object is no more. */
   lost(id: number): void;
-  /** An object that came from a row, now or once more, and a row that no object is made of. */
+  /** An object that came from a row of an earlier run, one that rested, and a row that no object is made of. */
   resumed(object: CacheObject): void;
+  woken(object: CacheObject): void;
   discard(row: IndexRow): void;
   put(object: CacheObject): void;
   /** Writes its row again, though its file is as it was. */
@@ -58,6 +59,7 @@ export const noIndex: ObjectIndex = {
   rowAtRest: () => undefined,
   lost: () => {},
   resumed: () => {},
+  woken: () => {},
   discard: () => {},
   put: () => {},
   touch: () => {},

@@ -207,7 +207,7 @@ export class ObjectTable {
       return undefined;
     }
     object.item = room.woken(object);
-    this.#index.resumed(object);
+    this.#index.woken(object);
     this.add(object);
     return object;
   }

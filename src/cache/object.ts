@@ -55,6 +55,8 @@ export class CacheObject implements CachedContent {
   writtenAtMs = 0;
   /** Since it was looked at whether it may rest. */
   usedLately = false;
+  /** When it rested last it was put among those to be synced, and its turn has not come. */
+  queued = false;
   /** It is among those that the cache counts as complete. */
   countedComplete = false;
   /** When it was last used as the index has it; seconds since 1970. */

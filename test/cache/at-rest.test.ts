@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { type Cache, type CacheOptions, type ContentKey, openCache } from '../../src/cache/index.ts';
+import { NumberQueue } from '../../src/cache/number-queue.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { fill, objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth } from './support.ts';
 
@@ -91,6 +92,40 @@ test('what rests is found by the next run, and counts as synced', async () => {
   await untilAtRest(cache);
   for (let file = 0; file < FILES; file++) assert.ok(await read(cache, file), `${file}, after it rested again`);
   assert.equal(cache.snapshot().checkedChunks, FILES, 'each was checked once');
+  await cache.shutdown();
+});
+
+/** A full cache, and the ids of those that rest and are to be synced. */
+async function filledAndQueue(directory: string): Promise<{ cache: Cache; queue: NumberQueue }> {
+  const { push } = NumberQueue.prototype;
+  const pushes = mock.method(NumberQueue.prototype, 'push', push).mock;
+  const cache = await filled(directory);
+  pushes.restore();
+  return { cache, queue: pushes.calls[0]!.this as NumberQueue };
+}
+
+test('what rests over and over is among those to be synced once', async () => {
+  const directory = temporaryDirectory();
+  const { cache, queue } = await filledAndQueue(directory);
+  for (let round = 0; round < 10; round++) {
+    for (let file = 0; file < FILES; file++) await read(cache, file);
+    await untilAtRest(cache);
+  }
+  assert.ok(queue.size <= FILES, `${queue.size}`);
+  await cache.shutdown();
+  const again = await open(directory, { bootId: 'another' });
+  await again.loaded;
+  assert.equal(again.snapshot().completeObjects, FILES, 'all count as synced');
+  await again.shutdown();
+});
+
+test('those that are gone do not hold up the syncing of what rests', async () => {
+  const { cache, queue } = await filledAndQueue(temporaryDirectory());
+  for (let file = 0; file < FILES; file++) cache.drop(keyOf(file).file);
+  const waiting = queue.size;
+  assert.ok(waiting > 40, `${waiting}`);
+  for (let tries = 0; tries < 100 && queue.size === waiting; tries++) await pause(100);
+  assert.equal(queue.size, 0);
   await cache.shutdown();
 });
 
