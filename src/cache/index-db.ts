@@ -106,11 +106,15 @@ export class IndexDatabase {
     this.#log = new LogCheckpoint(db, path);
   }
 
-  /** Opens the index; one that cannot be used (damaged, newer, another store's) is moved aside and begun anew. */
+  /**
+   * Opens the index; one that cannot be used (damaged, newer, another store's) is moved aside and begun anew. Throws, and leaves
+   * it as it is, when the disk is full or something else is wrong that is not in the index.
+   */
   static open(path: string, storeId: string, log: Log, boot = bootIdNow()): IndexDatabase {
     try {
       return IndexDatabase.#try(path, storeId, boot);
     } catch (error) {
+      if (isOutside(error)) throw error;
       moveAside(path);
       log.warn({ index: path, reason: (error as Error).message }, 'the cache index was unusable and is begun anew');
       return IndexDatabase.#try(path, storeId, boot);
@@ -257,6 +261,18 @@ export function moveAside(path: string): void {
 export function isCorrupt(error: unknown): boolean {
   const code = (error as { errcode?: number }).errcode ?? 0;
   return [11, 26].includes(code & 0xff);
+}
+
+/** IOERR_WRITE, _FSYNC, _TRUNCATE, _SHMOPEN, _SHMSIZE, _SHMMAP. (sqlite.org/rescode.html) */
+const NOT_WRITTEN: readonly number[] = [778, 1034, 1546, 4618, 4874, 5386];
+
+/**
+ * SQLITE_BUSY, LOCKED, NOMEM, FULL, or that it could not be written: that is said of the machine, and what the index holds may
+ * be as good as it was.
+ */
+export function isOutside(error: unknown): boolean {
+  const code = (error as { errcode?: number }).errcode ?? 0;
+  return [5, 6, 7, 13].includes(code & 0xff) || NOT_WRITTEN.includes(code);
 }
 
 /** Names this boot of the machine: what another boot wrote and did not sync may be lost. */

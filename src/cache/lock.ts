@@ -20,8 +20,12 @@ export function takeLock(directory: string): Lock {
       return { failure: taken === -Errno.EAGAIN ? 'busy' : 'error', holder };
     }
     if (isStill(file, fd)) {
-      fs.ftruncateSync(fd, 0);
-      fs.writeSync(fd, `${process.pid}\n`);
+      try {
+        fs.ftruncateSync(fd, 0);
+        fs.writeSync(fd, `${process.pid}\n`);
+      } catch {
+        // the disk is full: the lock holds all the same, and does not say whose it is
+      }
       return { fd };
     }
     fs.closeSync(fd); // whoever held it has removed the file: what was locked is nobody's

@@ -12,7 +12,7 @@ import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
 import { type PathRules, Rules } from './eviction/rules.ts';
-import { IndexDatabase, moveAside } from './index-db.ts';
+import { IndexDatabase, isOutside, moveAside } from './index-db.ts';
 import { takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
 import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
@@ -131,9 +131,9 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
   let lock = lockFor(directory, named);
   const tier = new Tier({ directory, name: named, sizeBytes, reserveBytes: options.reserveBytes, log });
   const indexPath = path.join(directory, 'index.sqlite');
-  const cache = new DiskCache({
+  const parts = {
     tier,
-    openIndex: (anew) => {
+    openIndex: (anew?: boolean) => {
       if (anew === true) moveAside(indexPath);
       return IndexDatabase.open(indexPath, storeId, log, options.bootId);
     },
@@ -151,7 +151,15 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
       fs.closeSync(before);
     },
     onShutdown: () => fs.closeSync(lock),
-  });
+  };
+  let cache: DiskCache;
+  try {
+    cache = new DiskCache(parts);
+  } catch (error) {
+    tier.close();
+    fs.closeSync(lock);
+    throw isOutside(error) ? indexError(named, error as Error) : error;
+  }
   const { firstNewId } = cache;
   void cache.loaded.then(() => sweep(tier, cache, firstNewId)); // not before: what has no object yet has its row
   return cache;
@@ -172,6 +180,14 @@ function lockFor(directory: string, named: string): number {
       ? `the cache directory ${named} is in use for this source by process ${lock.holder}`
       : `the cache directory ${named} cannot be locked`,
     'give this mount a directory of its own with --cache DIR:SIZE, or unmount the other',
+  );
+}
+
+function indexError(named: string, { message }: Error): CacheError {
+  return new CacheError(
+    'directory',
+    `the index of the cache in ${named} cannot be opened (${message}); it is left as it is`,
+    `see that the disk of ${named} has free space and no errors, or mount with --cache none`,
   );
 }
 
