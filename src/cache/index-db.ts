@@ -275,6 +275,11 @@ export function isOutside(error: unknown): boolean {
   return [5, 6, 7, 13].includes(code & 0xff) || NOT_WRITTEN.includes(code);
 }
 
+/** It cannot be read (IOERR_READ), or something outside is wrong: what was asked now may be answered another time. */
+export function mayPass(error: unknown): boolean {
+  return isOutside(error) || (error as { errcode?: number }).errcode === 266;
+}
+
 /** Names this boot of the machine: what another boot wrote and did not sync may be lost. */
 export function bootIdNow(): string {
   try {

@@ -4,10 +4,13 @@
  *
  * Meanwhile all rows are looked through once after the start, in slices of some 2 ms, for those that count for nothing.
  */
-import type { IndexDatabase, IndexRow, IndexTotals } from './index-db.ts';
+import { type IndexDatabase, type IndexRow, type IndexTotals, mayPass } from './index-db.ts';
 
 const SLICE_ROWS = 300;
 const SLICE_PAUSE_MS = 3;
+/** Where the index cannot be read it is tried again, until it has failed on and on for so long. */
+const RETRY_MS = 5000;
+const PATIENCE_MS = 60_000;
 
 export interface LoaderHost {
   /** Whether an id has an object already, or is about to be deleted. */
@@ -40,6 +43,9 @@ export class IndexLoader {
   #broughtTo = 0;
   #damaged = 0;
   #ended = false;
+  /** When reading it failed last, and since when it did on and on (monotonic ms). */
+  #failedAtMs = Number.NEGATIVE_INFINITY;
+  #failingSinceMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(db: IndexDatabase, host: LoaderHost) {
@@ -57,14 +63,14 @@ export class IndexLoader {
     this.#timer = setTimeout(() => this.#lookOn(), this.lastId === 0 ? 0 : SLICE_PAUSE_MS);
   }
 
-  /** The row of a file that is no object; undefined: there is none that counts. */
+  /** The row of a file that is no object; undefined: there is none that counts, or it cannot be read just now. */
   row(file: string): IndexRow | undefined {
     if (this.#ended || this.#left.rows <= 0) return undefined;
     try {
       const row = this.#db.find(file);
       return row !== undefined && this.#waits(row.id) ? row : undefined;
     } catch (error) {
-      this.#fail(error);
+      this.#bears(error);
       return undefined;
     }
   }
@@ -100,7 +106,7 @@ export class IndexLoader {
       for (const row of rows) if (this.#waits(row.id)) this.resume(row);
       this.#broughtTo = last === undefined || last >= this.lastId ? 0 : last;
     } catch (error) {
-      this.#fail(error);
+      this.#bears(error);
     }
   }
 
@@ -115,7 +121,7 @@ export class IndexLoader {
       if (this.#lookedAt >= this.lastId) this.#lookedThrough();
       else this.#timer = setTimeout(() => this.#lookOn(), SLICE_PAUSE_MS);
     } catch (error) {
-      this.#fail(error);
+      if (this.#bears(error)) this.#timer = setTimeout(() => this.#lookOn(), RETRY_MS);
     }
   }
 
@@ -131,9 +137,15 @@ export class IndexLoader {
     this.#host.lookedThrough(this.#damaged, surplus);
   }
 
-  #fail(error: unknown): void {
+  /** True: what was asked counts as not there this time. Else it is over. */
+  #bears(error: unknown): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#failedAtMs > 2 * RETRY_MS) this.#failingSinceMs = nowMs;
+    this.#failedAtMs = nowMs;
+    if (mayPass(error) && nowMs - this.#failingSinceMs < PATIENCE_MS) return true;
     this.#stop();
     this.#host.failed(error);
+    return false;
   }
 
   #stop(): void {

@@ -6,7 +6,7 @@
 import * as fs from 'node:fs';
 import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
-import { type IndexDatabase, type IndexRow, isCorrupt } from './index-db.ts';
+import { type IndexDatabase, type IndexRow, isCorrupt, mayPass } from './index-db.ts';
 import { IndexLoader, type LoaderHost } from './index-loader.ts';
 import { NumberQueue } from './number-queue.ts';
 import type { CacheObject } from './object.ts';
@@ -153,7 +153,8 @@ export class IndexWriter implements ObjectIndex {
     try {
       return this.#db.get(id);
     } catch (error) {
-      this.#rebuild(error);
+      if (mayPass(error)) this.#fails('read', error);
+      else this.#rebuild(error);
       return undefined;
     }
   }
@@ -291,10 +292,7 @@ export class IndexWriter implements ObjectIndex {
       this.#db.write([...objects.map((object) => object.row()), ...amended], deleted);
     } catch (error) {
       if (isCorrupt(error) && this.#rebuild(error)) return false; // what is dirty now is more than this batch
-      if (!this.#failing) {
-        this.#log.error({ tier: this.#tier.directory, error: String(error) }, 'the cache index cannot be written');
-      }
-      this.#failing = true;
+      this.#fails('written', error);
       return false;
     }
     this.#failing = false;
@@ -304,6 +302,13 @@ export class IndexWriter implements ObjectIndex {
     this.#settle();
     this.#parts.written();
     return true;
+  }
+
+  #fails(done: 'read' | 'written', error: unknown): void {
+    if (!this.#failing) {
+      this.#log.error({ tier: this.#tier.directory, error: String(error) }, `the cache index cannot be ${done}`);
+    }
+    this.#failing = true;
   }
 
   /** Syncs what has come to rest, one object after the other, through the pool. */

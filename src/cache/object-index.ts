@@ -23,7 +23,7 @@ export interface ObjectIndex {
   /** An object is forgotten, and its row stays: as one that nobody has asked for, or as one that the policy knows of. */
   returned(object: CacheObject): void;
   rested(object: CacheObject): void;
-  /** The row of an object that rests; undefined: it is gone, or damaged. */
+  /** The row of an object that rests; undefined: it is gone, damaged, or cannot be read. */
   rowAtRest(id: number): IndexRow | undefined;
   /** Such an object is no more. */
   lost(id: number): void;

@@ -5,6 +5,7 @@ import * as path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { mock, test } from 'node:test';
 import { type Cache, type CacheOptions, type ContentKey, openCache } from '../../src/cache/index.ts';
+import { IndexDatabase } from '../../src/cache/index-db.ts';
 import { NumberQueue } from '../../src/cache/number-queue.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { fill, objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth } from './support.ts';
@@ -153,6 +154,40 @@ test('a row that is damaged while it rests is a file to be fetched', async () =>
   let fetched = 0;
   for (let file = 0; file < FILES; file++) if (!(await read(cache, file))) fetched++;
   assert.ok(fetched >= FILES / 2 - AWAKE - 5 && fetched <= FILES / 2, `${fetched}`);
+  await untilAtRest(cache);
+  assert.equal(cache.snapshot().usedBytes, FILES * SIZE);
+  assert.equal(objectFiles(directory).length, FILES);
+  await cache.shutdown();
+});
+
+/** Once, as where a disk does not answer in time. */
+function failOnce(method: 'get' | 'find' | 'slice'): void {
+  const failing = mock.method(IndexDatabase.prototype, method, () => {
+    failing.restore();
+    throw Object.assign(new Error('disk I/O error'), { errcode: 266 });
+  }).mock;
+}
+
+test('a row that cannot be read once costs its own file', async () => {
+  const cache = await filled(temporaryDirectory());
+  let fetched = 0;
+  failOnce('get');
+  for (let file = 0; file < FILES; file++) if (!(await read(cache, file))) fetched++;
+  assert.ok(fetched <= 1, `${fetched}`);
+  await untilAtRest(cache);
+  assert.equal(cache.snapshot().usedBytes, FILES * SIZE);
+  await cache.shutdown();
+});
+
+test('an index of an earlier run that cannot be read for a moment is read all the same', async () => {
+  const directory = temporaryDirectory();
+  await (await filled(directory)).shutdown();
+  failOnce('slice');
+  const cache = await open(directory);
+  failOnce('find');
+  assert.ok(!(await read(cache, 0)));
+  await cache.loaded;
+  for (let file = 0; file < FILES; file++) assert.ok(await read(cache, file), `${file}`);
   await untilAtRest(cache);
   assert.equal(cache.snapshot().usedBytes, FILES * SIZE);
   assert.equal(objectFiles(directory).length, FILES);
