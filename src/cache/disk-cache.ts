@@ -399,8 +399,9 @@ export class DiskCache implements Cache, ObjectHost {
     if (object.uses === 0) this.#promised.end(object);
     if (object.dropped) {
       this.#free(object);
-    } else if (object.bytes === 0 && object.key.size > 0 && this.#objects.delete(object)) {
-      // Opened, never read; nothing could be kept of it; or all of it was damaged
+    } else if (object.bytes === 0 && this.#objects.delete(object)) {
+      // Opened, never read; nothing could be kept of it; all of it was damaged; or the file is empty
+      this.#objects.count(object, false);
       this.#room.removed(object);
       this.#open.close(object);
       if (object.hasFile) void this.tier.remove(object.id);

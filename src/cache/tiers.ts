@@ -73,7 +73,7 @@ class PlacedTier {
     for (const file of this.doubles) {
       const object = this.cache.objectOf(file);
       if (object === undefined) this.doubles.delete(file);
-      else if (!object.held && !object.item.pinned) return object;
+      else if (object.item.resident && !object.held && !object.item.pinned) return object;
       if (--left === 0) break;
     }
     return undefined;
@@ -254,7 +254,7 @@ export class TieredCache implements Cache {
 
   /** Somebody reads an object of this tier: does it belong in a faster one? */
   #read(tier: PlacedTier, object: CacheObject): void {
-    if (tier.at === 0 || this.#mover.queued(object)) return;
+    if (tier.at === 0 || object.key.size === 0 || this.#mover.queued(object)) return;
     for (const faster of this.#tiers.slice(0, tier.at)) {
       if (!faster.healthy || !faster.mayHold(object.key.size)) continue;
       if (faster.has(object)) {

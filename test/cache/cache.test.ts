@@ -54,6 +54,28 @@ test('a file is read from the source once and then from the tier', async () => {
   await cache.shutdown();
 });
 
+test('of an empty file nothing stays, and it is served where there is no room', async () => {
+  const cache = await open(temporaryDirectory());
+  const empty = (file: number): ContentKey => ({ file: `empty ${file}`, version: 'v', size: 0 });
+  for (let file = 0; file < 100; file++) {
+    const content = cache.acquire(empty(file))!;
+    assert.ok(content.complete);
+    assert.equal(content.readNow(Buffer.alloc(10), 10, 0), 0);
+    assert.equal(cache.snapshot().completeObjects, 1);
+    content.release();
+  }
+  const { objects, completeObjects, objectsInMemory } = cache.snapshot();
+  assert.deepEqual([objects, completeObjects, objectsInMemory], [0, 0, 0]);
+  await fill(cache, KEY);
+  const held = cache.acquire(KEY)!;
+  await cache.resize('', CHUNK); // less than what is in use
+  const content = cache.acquire(empty(0))!;
+  assert.equal(content.readNow(Buffer.alloc(10), 10, 0), 0);
+  content.release();
+  held.release();
+  await cache.shutdown();
+});
+
 test('sixty-four readers of the same bytes are one fetch', async () => {
   const cache = await open(temporaryDirectory());
   const source = new TrueSource(KEY);

@@ -261,6 +261,30 @@ test('in a tier that is full, what a faster one has as well goes first, and for 
   await cache.shutdown();
 });
 
+test('an empty file moves nowhere, and holds up nothing', async () => {
+  const said: string[] = [];
+  const log = { ...silentLog, error: (fields: object) => said.push(JSON.stringify(fields)) };
+  const stages = stage();
+  const cache = await open(stages, { log, policy: 'lru' }, 2 * MIB);
+  const held = paths(FAST).map((path) => cache.acquire(keyOf(path))!);
+  await readAll(cache, paths(FAST));
+  await cache.resize(stages.fast, MIB / 2); // less than what is in use: nothing new goes there
+  const empty: ContentKey = { file: 'empty', version: 'v', size: 0 };
+  const waiting = cache.acquire(empty)!;
+  for (const content of held) content.release();
+  await cache.resize(stages.fast, MIB);
+  cache.acquire(empty)!.release();
+  await pause(100);
+  assert.equal(tierOf(cache, 0).promotions, 0);
+  waiting.park(() => waiting.release()); // it waits for the next open, and may go for others
+  const before = cache.snapshot().evictions;
+  await readAll(cache, paths(4 * FAST, 'e'));
+  assert.ok(cache.snapshot().evictions > before);
+  assert.deepEqual(said, []);
+  waiting.release();
+  await cache.shutdown();
+});
+
 test('what is pinned is kept in the last tier, and never goes for its double', async () => {
   const cache = await open(stage(), { policy: 'lru', rules: { pin: ['kept'], neverCache: ['never'] } }, 2 * MIB);
   await readAll(cache, paths(4, 'kept'));

@@ -86,7 +86,7 @@ export class Room {
     const nowMs = performance.now();
     if (!item.pinned && !item.ahead) this.#policy.accessed(item, nowMs);
     const wanted = key.size <= wholeBytes ? key.size : chunkBytesOf(key.size, chunkBytes);
-    if (this.#roomFor(wanted, item)) return item;
+    if (wanted === 0 || this.#roomFor(wanted, item)) return item;
     if (!this.#fits(wanted)) this.refused.disk++;
     else if (item.pinned ? this.#victim(undefined) !== undefined : this.#admits(item, nowMs)) return item;
     else this.refused.noRoom++;
