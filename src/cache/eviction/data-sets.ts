@@ -268,25 +268,21 @@ export class DataSets {
     }
     shares.push(directory);
     if (shares.length < SHARES) return;
-    const whole = this.#setOf(shares[0]!, kind);
-    for (const share of shares.slice(1)) this.#merge(whole, this.#setOf(share, kind));
+    for (const share of shares.slice(1)) this.#merge(this.#setOf(shares[0]!, kind), this.#setOf(share, kind));
     if (parent.set === undefined) {
-      parent.set = whole;
+      parent.set = this.#setOf(shares[0]!, kind);
       parent.kind = kind;
       this.#share(parent, kind);
     }
   }
 
-  #merge(whole: DataSet, part: DataSet): void {
-    if (whole === part) return;
+  /** The smaller becomes part of the larger, so that few entries are moved: there may be a million. */
+  #merge(one: DataSet, other: DataSet): void {
+    if (one === other) return;
+    const [whole, part] = one.pool.size < other.pool.size ? [other, one] : [one, other];
     whole.absorb(part);
-    for (const entry of [...part.pool.entries]) {
-      if (typeof entry === 'number')
-        part.pool.remove(this.#atRest!.item(entry)); // its set is found by `into`
-      else {
-        part.pool.remove(entry);
-        entry.set = whole;
-      }
+    for (const entry of part.pool.takeAll()) {
+      if (typeof entry !== 'number') entry.set = whole; // of one at rest it is found by `into`
       this.#enter(entry, whole);
     }
     if (part.atActive >= 0) this.#sleep(part);

@@ -32,6 +32,12 @@ export class Pool {
     this.bytes -= item.bytes;
   }
 
+  /** Empties it, for another pool of the same place. */
+  takeAll(): Entry[] {
+    this.bytes = 0;
+    return this.entries.splice(0);
+  }
+
   /** An item that is in it goes to rest, or wakes: it stays where it is. */
   replace(item: Item, entry: Entry): void {
     this.entries[item[this.#place]] = entry;
