@@ -8,13 +8,13 @@ export class OpenObjects {
   /** The longest unused first. */
   readonly #objects = new Set<CacheObject>();
 
-  /** It was used just now. */
+  /** It was used just now, and is about to be read: it is not the one that is closed for it. */
   touch(object: CacheObject): void {
     this.#objects.delete(object);
     this.#objects.add(object);
     if (this.#objects.size <= MOST) return;
     for (const oldest of this.#objects) {
-      if (oldest.uses > 0) continue;
+      if (oldest.uses > 0 || oldest === object) continue;
       this.close(oldest);
       break;
     }
