@@ -42,16 +42,14 @@ export class Mover {
     const queue = urgent ? this.#urgent : this.#spare;
     if (this.#stopped || (urgent && queue.size >= QUEUED_MOST)) return;
     queue.set(object, move);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
     for (;;) {
       const queue = this.#urgent.size > 0 ? this.#urgent : this.#spare;
       const [next] = queue;
-      if (next === undefined || this.#stopped) return;
+      if (next === undefined || this.#stopped) break;
       const [object, move] = next;
       try {
         await move(object, (bytes) => this.#pace(bytes));
@@ -60,6 +58,7 @@ export class Mover {
       }
       queue.delete(object); // not before: it would be queued again while it is under way
     }
+    this.#running = undefined; // here and not later: what is added from now on begins another
   }
 
   async #pace(bytes: number): Promise<boolean> {
