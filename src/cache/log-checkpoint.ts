@@ -35,6 +35,7 @@ export class LogCheckpoint {
   #copied = false;
   #underWay: Promise<void> | undefined;
   #ended = false;
+  #closed = false;
 
   /** Of a database in WAL mode that was written to; `path`: its file. `logBytes`: for tests. */
   constructor(db: DatabaseSync, path: string, logBytes = LOG_BYTES) {
@@ -65,8 +66,10 @@ export class LogCheckpoint {
     await this.#underWay;
   }
 
-  /** Closes the connection, and with that brings what is left in the log into the database. */
+  /** Closes the connection, and with that brings what is left in the log into the database. Once: the descriptors may be others' then. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#ended = true;
     try {
       if (this.#copied) fs.fdatasyncSync(this.#database); // SQLite takes what is copied for synced, and removes the log

@@ -1,6 +1,6 @@
 /** The index's log is brought into its database beside the thread that serves: what holds meanwhile, and after a kill. */
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, statSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -86,4 +86,15 @@ test('one that is under way when the connection is closed does no harm', async (
   checkpoint.close();
   await checkpoint.end();
   assert.equal(rowsIn(path), 100);
+});
+
+test('one that is closed once more leaves the descriptors of others alone', () => {
+  const { checkpoint } = stage();
+  checkpoint.close();
+  const others = Array.from({ length: 8 }, () => openSync('/dev/null', 'r'));
+  checkpoint.close();
+  for (const fd of others) {
+    assert.ok(fstatSync(fd).isCharacterDevice());
+    closeSync(fd);
+  }
 });
