@@ -32,7 +32,8 @@ export function takeLock(directory: string): Lock {
   }
 }
 
-function isStill(file: string, fd: number): boolean {
+/** The lock's file is the one that a descriptor is of: not removed, nor made anew. */
+export function isStill(file: string, fd: number): boolean {
   const now = fs.statSync(file, { throwIfNoEntry: false });
   const held = fs.fstatSync(fd);
   return now !== undefined && now.ino === held.ino && now.dev === held.dev;

@@ -13,7 +13,7 @@ import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
 import { type PathRules, Rules } from './eviction/rules.ts';
 import { IndexDatabase, isOutside, moveAside } from './index-db.ts';
-import { takeLock } from './lock.ts';
+import { isStill, takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
 import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
 import { Tier } from './tier.ts';
@@ -146,6 +146,7 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
     scrubQuietMs: options.scrubQuietMs,
     awakeMost: options.awakeMost,
     onVanished: () => {
+      if (isStill(path.join(directory, 'lock'), lock)) return; // the try before took it, and failed later
       const before = lock; // its file has gone with the directory: whoever comes first has the new one
       lock = lockFor(directory, named);
       fs.closeSync(before);

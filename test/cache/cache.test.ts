@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import fc from 'fast-check';
 import { type Cache, CacheError, type CacheOptions, type ContentKey, openCache } from '../../src/cache/index.ts';
+import { IndexDatabase } from '../../src/cache/index-db.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import {
@@ -537,6 +538,26 @@ test('a cache directory deleted under the daemon costs no read, and is made agai
 });
 
 // S1.5
+test('a deleted cache directory is made again, also where that fails in the middle', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  await fill(cache, KEY);
+  const failing = mock.method(IndexDatabase, 'open', () => {
+    failing.restore();
+    throw new Error('not now');
+  }).mock;
+  fs.rmSync(directory, { recursive: true });
+  for (let i = 0; i < 250 && cache.snapshot().health === 'ok'; i++) await pause(20);
+  assert.match(cache.snapshot().health, /since/);
+  for (let i = 0; i < 800 && cache.snapshot().health !== 'ok'; i++) await pause(20);
+  assert.equal(failing.callCount(), 1);
+  assert.equal(cache.snapshot().health, 'ok', 'it is tried again');
+  await fill(cache, KEY);
+  assert.ok(cache.has(KEY));
+  await assert.rejects(open(directory), { code: 'busy' });
+  await cache.shutdown();
+});
+
 test('it gives the bytes of the version asked for, whatever happened before', async () => {
   const aStep = fc.record({
     file: fc.constantFrom('1', '2', '3'),
