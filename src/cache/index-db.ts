@@ -267,12 +267,12 @@ export function isCorrupt(error: unknown): boolean {
 const NOT_WRITTEN: readonly number[] = [778, 1034, 1546, 4618, 4874, 5386];
 
 /**
- * SQLITE_BUSY, LOCKED, NOMEM, FULL, or that it could not be written: that is said of the machine, and what the index holds may
- * be as good as it was.
+ * SQLITE_BUSY, LOCKED, NOMEM, FULL, CANTOPEN (no descriptor is left, or no inode for its log), or that it could not be written:
+ * that is said of the machine, and what the index holds may be as good as it was.
  */
 export function isOutside(error: unknown): boolean {
   const code = (error as { errcode?: number }).errcode ?? 0;
-  return [5, 6, 7, 13].includes(code & 0xff) || NOT_WRITTEN.includes(code);
+  return [5, 6, 7, 13, 14].includes(code & 0xff) || NOT_WRITTEN.includes(code);
 }
 
 /** It cannot be read (IOERR_READ), or something outside is wrong: what was asked now may be answered another time. */

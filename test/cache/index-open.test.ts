@@ -47,7 +47,7 @@ async function assertRefusedTwice(directory: string): Promise<void> {
 test('an index whose disk is full, or that is busy, is left as it is', async () => {
   const directory = temporaryDirectory();
   await filled(directory);
-  for (const errcode of [5, 7, 13, 261, 778, 4874]) {
+  for (const errcode of [5, 7, 13, 14, 261, 778, 4874]) {
     const exec = mock.method(DatabaseSync.prototype, 'exec', () => {
       throw Object.assign(new Error('not now'), { errcode });
     }).mock;
