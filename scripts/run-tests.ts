@@ -1,6 +1,6 @@
 /**
  * Format, lint, types, layers, then every test/**\/*.test.ts, each in a process of its own. Files that mount something
- * run one at a time, the others two at a time.
+ * or measure time run one at a time, the others two at a time.
  *
  *     scripts/node scripts/run-tests.ts [--only TEXT] [--no-checks] [--verbose] [--coverage] [--bench] [FILE|DIRECTORY...]
  *
@@ -22,8 +22,11 @@ import { type FileResult, limitOf, runFile } from './test-file.ts';
 const root = resolve(import.meta.dirname, '..');
 /** Twice and more what it takes on two cores: a slow machine is no failure, one that hangs is. */
 const OVERALL_SECONDS = 60 * 60;
-/** Folders whose tests mount: they would disturb each other's timing. */
-const SERIAL = ['test/mount/', 'test/posix/', 'test/cli/', 'test/fuse/', 'test/fuse-native/'];
+/** Folders whose tests mount, and single files that measure time: they would disturb each other's timing. */
+const SERIAL = [
+  ...['test/mount/', 'test/posix/', 'test/cli/', 'test/fuse/', 'test/fuse-native/'],
+  ...['test/control/hostile', 'test/control/document', 'test/bench/micro'],
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -26,7 +26,7 @@ const ROUND_MS = 700;
  * Of the reader's pace alone. Answers may have a fifth of the loop, connections cost too, and the attackers themselves need
  * one of the machine's processors: what is looked for is a mount that stands still.
  */
-const PACE_LEAST = 0.25;
+const PACE_LEAST = 0.1;
 /** Garbage of a burst, in the heaps of two threads, is not given back at once; what an attack could hold is far more. */
 const RESIDENT_GROWTH_MOST = 192 * 2 ** 20;
 
