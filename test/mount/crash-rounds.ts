@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pick, type Random } from '../cache/damages.ts';
-import { command, type Mounted, mountOverlay, temporaryDirectory } from '../support/mounts.ts';
+import { ALWAYS_IN_FRONT, command, type Mounted, mountOverlay, temporaryDirectory } from '../support/mounts.ts';
 import { finished, launch } from '../support/run.ts';
 import { withWatchdog } from '../support/watchdog.ts';
 import { launchProgram } from './programs.ts';
@@ -116,7 +116,8 @@ export class Life {
     for (let tries = 1; ; tries++) {
       const before = performance.now();
       try {
-        this.mount = await mountOverlay({ source, mountpoint, options, ...(this.givenUp > 0 && { inFront: true }) });
+        const inFront = this.givenUp > 0 || ALWAYS_IN_FRONT;
+        this.mount = await mountOverlay({ source, mountpoint, options, inFront });
         this.mountedMs.push(performance.now() - before);
         return this.mount;
       } catch (error) {
