@@ -204,7 +204,7 @@ test('another version of a file replaces the object, whose holders keep its byte
   assert.equal(old.readNow(into, KEY.size, 0), KEY.size);
   assert.ok(into.equals(truth(KEY.file, 'v1', KEY.size)));
   old.release();
-  await pause(50);
+  for (let tries = 0; tries < 2000 && cache.snapshot().usedBytes !== KEY.size; tries++) await pause(5);
   assert.equal(objectFiles(directory).length, 1);
   assert.equal(cache.snapshot().usedBytes, KEY.size);
   await cache.shutdown();

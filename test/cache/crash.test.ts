@@ -230,7 +230,7 @@ test('a partly cached file is resumed after a restart', async () => {
   const first = await open(directory);
   const content = first.acquire(key)!;
   await readRange(content, new TrueSource(key), 0, 1 << 20);
-  await pause(100);
+  for (let tries = 0; tries < 2000 && first.presentBytes(key) < 1 << 20; tries++) await pause(5);
   content.release();
   await first.shutdown();
   const cache = await open(directory);

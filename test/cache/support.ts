@@ -85,7 +85,7 @@ export async function readRange(
 
 /** Waits until what was read has been kept. */
 export async function untilComplete(content: CachedContent): Promise<void> {
-  for (let i = 0; i < 500 && !content.complete; i++) await pause(5);
+  for (let i = 0; i < 6000 && !content.complete; i++) await pause(5);
   if (!content.complete) throw new Error('the object did not become complete');
 }
 

@@ -4,7 +4,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, test } from 'node:test';
-import { openCache } from '../../src/cache/index.ts';
+import { type Cache, openCache } from '../../src/cache/index.ts';
 import type { Caller, Entry, Opened } from '../../src/overlay/filesystem.ts';
 import { Overlay, type OverlayOptions } from '../../src/overlay/index.ts';
 import { openPosixStore } from '../../src/store/posix/index.ts';
@@ -22,6 +22,7 @@ let serial = 0;
 interface Stage {
   source: string;
   overlay: Overlay;
+  cache: Cache | undefined;
   kernel: KernelModel;
   gates: Gates;
   find(name: string): Promise<Entry>;
@@ -58,7 +59,7 @@ async function stage({ speed, cached = false, passthrough = true, ...options }: 
     assert.equal(typeof entry, 'object', `lookup of ${name}: ${String(entry)}`);
     return entry as Entry;
   };
-  return { source, overlay, kernel, gates, find };
+  return { source, overlay, cache, kernel, gates, find };
 }
 
 function pause(ms: number): Promise<void> {
@@ -215,7 +216,7 @@ for (const speed of ['inline', 'pooled'] as const) {
     fs.writeFileSync(path.join(source, 'a'), 'x'.repeat(50_000));
     await pause(5);
     let reader: KernelFile | undefined;
-    for (let i = 0; i < 100 && reader?.backingFd === undefined; i++) {
+    for (let i = 0; i < 3000 && reader?.backingFd === undefined; i++) {
       if (reader !== undefined) kernel.close(reader);
       reader = (await kernel.open('/a', O_RDONLY)) as KernelFile;
       await kernel.read(reader, 0, 50_000);
@@ -333,13 +334,17 @@ test('the answer to a link that comes late does not take back what was written m
 });
 
 test('a read that outlasts its handle gets its bytes', async () => {
-  const { source, overlay, gates, find, kernel } = await stage({ speed: 'pooled', cached: true, passthrough: false });
+  const { source, overlay, cache, gates, find, kernel } = await stage({
+    speed: 'pooled',
+    cached: true,
+    passthrough: false,
+  });
   fs.writeFileSync(path.join(source, 'a'), 'content');
   await pause(5);
   const warm = (await kernel.open('/a', O_RDONLY)) as KernelFile;
   assert.equal(String(await kernel.read(warm, 0, 10)), 'content');
   kernel.close(warm);
-  await pause(50); // kept
+  await until('kept', () => cache?.snapshot().completeObjects === 1);
   const { node } = await find('a');
   const { handle } = await opened(overlay.open(node, O_RDONLY, false, CALLER)); // from the cache: no descriptor of its own
   const writer = await opened(overlay.open(node, O_WRONLY, false, CALLER)); // from here on the source serves it
@@ -421,7 +426,7 @@ for (const speed of ['inline', 'pooled'] as const) {
     fs.writeFileSync(path.join(source, 'a'), 'x'.repeat(50_000));
     await pause(5);
     let reader: KernelFile | undefined;
-    for (let i = 0; i < 100 && reader?.backingFd === undefined; i++) {
+    for (let i = 0; i < 3000 && reader?.backingFd === undefined; i++) {
       if (reader !== undefined) kernel.close(reader);
       reader = (await kernel.open('/a', O_RDONLY)) as KernelFile;
       await kernel.read(reader, 0, 50_000);

@@ -62,7 +62,7 @@ function pause(ms: number): Promise<void> {
 
 /** The cache records what it fetched a moment after it was handed out. */
 async function untilCached(overlay: Overlay, source: string, read: () => Promise<string>): Promise<void> {
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 3000; i++) {
     const before = overlay.snapshot().readsLate;
     await pause(10);
     await read();
@@ -161,7 +161,7 @@ test('a large file that is cached whole is handed to the kernel, and keeps its b
 /** Opens /big once all of it is there. */
 async function openInPassthrough(kernel: KernelModel, read: Stage['read']): Promise<KernelFile> {
   await read('big');
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 3000; i++) {
     await pause(10);
     const file = (await kernel.open('/big', fs.constants.O_RDONLY)) as KernelFile;
     if (file.backingFd !== undefined) return file;
