@@ -65,10 +65,18 @@ class Stage {
 
   /** Opens a file, checks its every byte, closes it, and waits until it is kept or refused. */
   async read(at: number): Promise<void> {
+    const outcome = (): string => {
+      const { completeObjects, evictions, refused } = this.cache.snapshot();
+      return JSON.stringify([completeObjects + evictions, refused]); // the sum: of all that were kept
+    };
+    const [before, askedBefore] = [outcome(), this.store.counts().bytes];
     const file = await this.kernel.open(`/c${at % 4}/${at}.jpg`, fs.constants.O_RDONLY);
     assert.ok(typeof file === 'object', String(file));
     const bytes = await this.kernel.read(file, 0, FILE);
     assert.ok(Buffer.isBuffer(bytes) && bytes.equals(Buffer.alloc(FILE, at + 1)), `file ${at}`);
+    // On a busy machine its way to the disk can look like rest.
+    const missed = this.store.counts().bytes > askedBefore;
+    for (let tries = 0; missed && tries < 400 && outcome() === before; tries++) await sleep(5);
     this.kernel.close(file);
     await this.settled();
     assert.ok(this.cache.snapshot().usedBytes <= this.cache.snapshot().sizeBytes, 'the size is never overshot');
