@@ -1,5 +1,4 @@
 /** ml-overlay cache list, check and clear, on what real mounts left and on what is no cache. */
-// time limit: 300 s
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {

@@ -1,5 +1,4 @@
 /** A cache of several tiers over a real mount: in memory and on disk, more data than memory has room for, and what the next mount finds. */
-// time limit: 600 s
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';

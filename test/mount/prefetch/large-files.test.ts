@@ -1,5 +1,4 @@
 /** Large files that one process reads one after the other, through a mount of a slow store. */
-// time limit: 300 s
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
