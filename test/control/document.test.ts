@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryDocument } from '../../src/telemetry/history.ts';
 import type { StatsDocument } from '../../src/telemetry/stats.ts';
 import { eventually, ml, mlOk, statusOf } from '../cli/support.ts';
@@ -169,7 +170,7 @@ test('a mount is ready while its source answers, and says why it is not', { skip
       } finally {
         process.kill(server.pid ?? 0, 'SIGCONT');
       }
-      for (let tries = 0; tries < 20 && (await get(where, '/ready')).status !== 200; tries++);
+      for (let tries = 0; tries < 200 && (await get(where, '/ready')).status !== 200; tries++) await sleep(50);
       assert.equal(await mlOk(['status', mountpoint, '--ready']), 'ready\n');
     });
     await live.unmount();

@@ -241,7 +241,7 @@ describe('a mount by the system call', { skip, timeout: 4 * LIMIT_MS }, () => {
       exited = true;
     });
     const until = async (done: () => Promise<boolean>): Promise<void> => {
-      for (let i = 0; i < 200 && !(await done()); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+      for (let i = 0; i < 1000 && !(await done()); i++) await new Promise((resolve) => setTimeout(resolve, 10));
     };
     await until(async () => (await ask('stats')).pending === 1);
     waiting.kill('SIGUSR1');
