@@ -72,7 +72,9 @@ for (const way of [ways[0]!, ways[3]!]) {
   }, async (t) => {
     const mount = await mountOverlay({ source: smallSource, options: optionsOf(way) });
     const words = [mount.mountpoint, small.count, small.size, 3];
-    const done = await withWatchdog(mount, SECONDS, () => runProgram('dataloader.py', words));
+    const done = await withWatchdog(mount, SECONDS, () =>
+      runProgram('dataloader.py', words, { seconds: SECONDS - 10 }),
+    );
     await mount.unmount();
     if (done.status === 3) return t.skip(`no PyTorch: ${done.stderr.trim()}`);
     assert.equal(done.status, 0, done.stderr);
