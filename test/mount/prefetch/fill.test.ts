@@ -53,7 +53,7 @@ test('a reader of what is on its way waits for that, and asks for nothing of its
 
 test('with room for half, what was read makes room for what was not, and the store is asked for less than all', {
   skip: noMounts,
-}, async () => {
+}, async (t) => {
   const options = { cache: (bytes: number) => bytes / 2, options: ['disable=keep-cache', 'sample-opens=off'] };
   await onSlowStore(async ({ slow, mount, bytes, job }) => {
     const reader = await job();
@@ -63,6 +63,7 @@ test('with room for half, what was read makes room for what was not, and the sto
       const { bytesRead } = await slow.counts();
       const { cache } = await statsOf(mount);
       assert.ok(cache.bytes <= bytes / 2, 'the cache keeps to its size');
+      t.diagnostic(`epoch ${epoch}: ${(bytesRead / bytes).toFixed(2)} of all bytes are read from the store`);
       if (epoch > 1) assert.ok(bytesRead < 0.75 * bytes, `epoch ${epoch}: ${bytesRead} of ${bytes} bytes`);
     }
     assert.ok(broughtBy(await statsOf(mount), 'unseen') > 0, 'something was brought');
