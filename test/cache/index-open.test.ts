@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { mock, test } from 'node:test';
 import { type Cache, CacheError, type ContentKey, openCache } from '../../src/cache/index.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
+import { detach } from '../support/watchdog.ts';
 import { fill, temporaryDirectory } from './support.ts';
 
 const FILES = 20;
@@ -74,6 +75,6 @@ test('a disk without a page left costs nothing that was kept', { skip: notRoot }
     fs.unlinkSync(filler);
     await assertAllThere(directory);
   } finally {
-    execFileSync('umount', [directory]);
+    detach(directory);
   }
 });
