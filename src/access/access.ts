@@ -5,6 +5,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Prefetch } from '../prefetch/index.ts';
+import { WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import { performance } from '../sys/clock.ts';
 import { O_ACCMODE } from '../sys/open-flags.ts';
 import { OperationTimes } from '../telemetry/operations.ts';
@@ -18,7 +19,7 @@ import { Recorder } from './recorder.ts';
 import type { RecordingParts } from './recording.ts';
 import type { AccessSnapshot } from './snapshot.ts';
 import { StallMeter } from './stall.ts';
-import { LARGE_BYTES, Streams } from './streams.ts';
+import { Streams } from './streams.ts';
 
 /** A disk that hangs must not keep the daemon. */
 const STOP_MS = 5000;
@@ -66,7 +67,7 @@ export class Access implements AccessObserver, RequestObserver {
     const passthrough = way.endsWith('passthrough');
     if (passthrough) this.streams.opened(handle, thread, nowMs);
     // The bytes of others may go to the kernel with the answer.
-    const hidden = passthrough || inode.attributes.size <= LARGE_BYTES;
+    const hidden = passthrough || inode.attributes.size <= WHOLE_FILE_BYTES;
     this.#prefetch.opened(inode, hidden, this.dataSets.setOf(inode), nowMs);
   }
 

@@ -3,16 +3,16 @@
  * before, and where large files were taken in the order of their names. Everything is known when it is asked, so that passes
  * are counted over the data sets as they were at the end.
  */
-import { NameSequences, stepOf } from '../prefetch/name-sequence.ts';
+import { BEGUN_MOST, type Begun, NameSequences, stepOf } from '../prefetch/name-sequence.ts';
+import { directoryOf, WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import { Repetition } from '../prefetch/repetition.ts';
 import { type DataSet, EpochCounter } from './data-set-epochs.ts';
 import type { Readers } from './data-set-readers.ts';
 import { DataSets } from './datasets.ts';
 import type { AccessedFile, AccessedHandle } from './observer.ts';
-import { LARGE_BYTES } from './streams.ts';
 
 export interface ClassifiedDataSet {
-  /** Below the mount's root, '' for the root. */
+  /** Below the mount's root, '' for the root; a byte string. */
   path: string;
   /** Files that were opened, each once, and their bytes. */
   files: number;
@@ -40,13 +40,6 @@ export interface ClassifiedSequence {
 
 /** A directory goes by name when most of what its readers begin does. */
 const SHARE_LEAST = 0.5;
-/** Files of a reader that its step is told from. */
-const BEGUN_MOST = 8;
-
-interface Begun {
-  readonly name: string;
-  readonly thread: number;
-}
 
 export class OpenOrders {
   readonly #dataSets: DataSets;
@@ -73,15 +66,14 @@ export class OpenOrders {
     }
     this.#opens.push(number);
     this.#openedBy.push(process);
-    if (inode.attributes.size <= LARGE_BYTES) return;
+    if (inode.attributes.size <= WHOLE_FILE_BYTES) return;
     const path = inode.path();
-    const slash = path.lastIndexOf('/');
-    const directory = slash < 0 ? '' : path.slice(0, slash);
+    const directory = directoryOf(path);
     const readers = this.#begun.get(directory) ?? new Map<number, Begun[]>();
     this.#begun.set(directory, readers);
     const begun = readers.get(process) ?? [];
     readers.set(process, begun);
-    const name = path.slice(slash + 1);
+    const name = path.slice(path.lastIndexOf('/') + 1);
     if (begun.at(-1)?.name !== name) begun.push({ name, thread });
   }
 
@@ -97,7 +89,7 @@ export class OpenOrders {
       passes.set(set, found);
       found.opened(number, file.attributes.size, this.#openedBy[at]!);
     }
-    const sets = [...passes].map(([{ path }, found]) => ({ path: textOf(path), ...found.summary() }));
+    const sets = [...passes].map(([{ path }, found]) => ({ path, ...found.summary() }));
     return sets.sort((a, b) => b.opens - a.opens);
   }
 
@@ -107,7 +99,7 @@ export class OpenOrders {
     for (const [path, readers] of this.#begun) {
       const names = await NameSequences.of([...new Set([...readers.values()].flat().map(({ name }) => name))]);
       const sequence = sequenceOf(names, [...readers.values()]);
-      if (sequence !== undefined) found.push({ path: textOf(path), ...sequence });
+      if (sequence !== undefined) found.push({ path, ...sequence });
     }
     return found.sort((a, b) => b.files - a.files);
   }
@@ -167,10 +159,7 @@ function sequenceOf(names: NameSequences, readers: readonly Begun[][]): Omit<Cla
   for (const begun of readers) {
     for (let at = 1; at < begun.length; at++) {
       files++;
-      const last = begun.slice(Math.max(0, at + 1 - BEGUN_MOST), at + 1);
-      const recent = last.filter(({ name }) => NameSequences.alike(name, begun[at]!.name));
-      const positions = recent.map(({ name }) => names.positionOf(name)!);
-      const threads = new Set(recent.map(({ thread }) => thread)).size;
+      const { positions, threads } = names.progress(begun.slice(Math.max(0, at + 1 - BEGUN_MOST), at + 1));
       const found = stepOf(positions, threads, step, readers.length);
       if (found === 0) continue;
       step = found;
@@ -180,8 +169,4 @@ function sequenceOf(names: NameSequences, readers: readonly Begun[][]): Omit<Cla
   const [most] = [...steps].sort(([, a], [, b]) => b - a);
   if (most === undefined || most[1] < SHARE_LEAST * files) return undefined;
   return { step: most[0], readers: readers.length, files: files + readers.length, share: most[1] / files };
-}
-
-function textOf(path: string): string {
-  return Buffer.from(path, 'latin1').toString('utf8');
 }

@@ -121,7 +121,9 @@ export class Classifier {
       ...jobOf(totals),
       bytes: bytesOf(totals),
     }));
-    return { dataSets: this.#orders.dataSets(), sequences: await this.#orders.sequences(), streams, processes };
+    const dataSets = this.#orders.dataSets().map((set) => ({ ...set, path: textOf(set.path) }));
+    const sequences = (await this.#orders.sequences()).map((one) => ({ ...one, path: textOf(one.path) }));
+    return { dataSets, sequences, streams, processes };
   }
 
   #fileOf(traced: TracedFile): ReplayedFile {

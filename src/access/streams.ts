@@ -4,6 +4,8 @@
  *
  *   READ  -> file: runs (detectors/sequential.ts)  -> stream: jumps (detectors/stride.ts) -> who prefetches
  */
+
+import { WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import type { Readers } from './data-set-readers.ts';
 import { type Run, Runs } from './detectors/sequential.ts';
 import { fileKindOf } from './labels.ts';
@@ -11,8 +13,6 @@ import type { AccessedFile, AccessedHandle } from './observer.ts';
 import type { StreamSnapshot } from './snapshot.ts';
 import { LOOKED, type ReadPattern, Stream } from './stream.ts';
 
-/** Smaller files are fetched whole. */
-export const LARGE_BYTES: number = 1024 * 1024;
 /** Of more files or streams, those that rested longest are forgotten. */
 const FILES_MOST = 256;
 const STREAMS_MOST = 16;
@@ -59,7 +59,7 @@ export class Streams {
 
   reading(handle: AccessedHandle, thread: number, offset: number, size: number, nowMs: number): void {
     const { inode } = handle;
-    if (inode.attributes.size <= LARGE_BYTES || size <= 0) return;
+    if (inode.attributes.size <= WHOLE_FILE_BYTES || size <= 0) return;
     const file = this.#last?.file === inode ? this.#last : this.#use(inode);
     const reader = this.#readers.of(thread, nowMs);
     const process = this.#readers.identity(reader).pid ?? thread;
@@ -74,7 +74,7 @@ export class Streams {
 
   /** A file is opened whose READs the kernel serves by itself: to open it is to begin it. */
   opened({ inode }: AccessedHandle, thread: number, nowMs: number): void {
-    if (this.listener === undefined || inode.attributes.size <= LARGE_BYTES) return;
+    if (this.listener === undefined || inode.attributes.size <= WHOLE_FILE_BYTES) return;
     const process = this.#readers.identity(this.#readers.of(thread, nowMs)).pid ?? thread;
     this.listener.began(inode, process, thread);
   }

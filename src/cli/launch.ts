@@ -1,6 +1,5 @@
 /** Starts the daemon and waits until its mount answers; on failure nothing of it is left. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +8,7 @@ import { memoryBudget } from '../config/memory.ts';
 import { isAlive, startTimeOf, wantsProcessor } from '../control/processes.ts';
 import { forgetDead } from '../control/registry.ts';
 import { type ErrorCode, MloError } from '../errors.ts';
+import { abortConnection } from '../sys/fusectl.ts';
 import { schedulingOf } from '../sys/processor-wait.ts';
 import { BUSY_LIMIT_MS, tooLate } from './mount-limit.ts';
 import { deviceOf, overlayDevices, statDevice } from './probe.ts';
@@ -150,11 +150,7 @@ async function undo(
   const device = deviceOf(request.mountpoint);
   if (device !== undefined && !before.has(device)) {
     // what was there before is not ours to take away
-    try {
-      writeFileSync(`/sys/fs/fuse/connections/${device.split(':')[1]}/abort`, '1');
-    } catch {
-      // gone with the daemon
-    }
+    abortConnection(device);
     await detach(request.mountpoint);
   }
   forgetDead(request.runtimeDirectory, request.mountpoint);

@@ -1,12 +1,12 @@
 /** ml-overlay umount MOUNTPOINT [--force] */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { callDaemon } from '../control/client.ts';
 import { type Holder, holdersOf, isAlive } from '../control/processes.ts';
 import { findRecord, forgetDead, type MountRecord, runtimeDirectory } from '../control/registry.ts';
 import { MloError } from '../errors.ts';
+import { abortConnection } from '../sys/fusectl.ts';
 import { mountpointNamed } from './mountpoint-named.ts';
 import { deviceOf } from './probe.ts';
 
@@ -100,11 +100,7 @@ function output(command: string, words: string[]): Promise<string | undefined> {
 
 /** Ends every request that waits, and takes the mount out of the tree. */
 async function force(mountpoint: string, device: string): Promise<void> {
-  try {
-    writeFileSync(`/sys/fs/fuse/connections/${device.split(':')[1]}/abort`, '1');
-  } catch {
-    // not ours to abort, or fusectl is not mounted: `umount -f` and the end of the daemon do the same
-  }
+  abortConnection(device); // else `umount -f` and the end of the daemon do the same
   if (deviceOf(mountpoint) === device) await unmountOurselves(mountpoint, true);
 }
 

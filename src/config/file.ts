@@ -12,8 +12,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MloError } from '../errors.ts';
-import { type MountOptionList, parseMountOptions, setFlag } from './mount-options.ts';
-import { parseSwitch } from './units.ts';
+import { isOn, type MountOptionList, parseMountOptions, setFlag } from './mount-options.ts';
 
 export interface Section extends MountOptionList {
   origin: string;
@@ -94,25 +93,24 @@ function sectionOf(values: Record<string, unknown>, origin: string): Section {
   const parsed = parseMountOptions(texts);
   for (const [name, value] of Object.entries(named)) {
     for (const text of list(value, `${origin}, ${name}`)) {
-      const own = parseMountOptions([`${name}=${text.replace(/[\\,]/g, '\\$&')}`]);
+      const own = saidIn(origin, () => parseMountOptions([`${name}=${text.replace(/[\\,]/g, '\\$&')}`]));
       parsed.options.push(...own.options);
-      if (own.flags.size + own.cleared.size === 0) continue;
-      const on = isOn(text, `${origin}, ${name}`);
-      for (const flag of own.flags) setFlag(parsed, flag, on);
-      for (const flag of own.cleared) setFlag(parsed, flag, !on);
+      for (const flag of own.flags) setFlag(parsed, flag, true);
+      for (const flag of own.cleared) setFlag(parsed, flag, false);
     }
   }
   const said = texts.some((text) => text.split(',').some((each) => each.trim() === 'noauto'));
-  const noauto = said || (values.noauto !== undefined && isOn(String(values.noauto ?? ''), `${origin}, noauto`));
+  const noauto =
+    said || (values.noauto !== undefined && saidIn(origin, () => isOn('noauto', String(values.noauto ?? ''))));
   return { origin, ...parsed, noauto };
 }
 
-/** YAML has off, no and 0 as texts or numbers; a name without a value is on. */
-function isOn(text: string, where: string): boolean {
+/** An error of what stands there says where that is. */
+function saidIn<T>(origin: string, read: () => T): T {
   try {
-    return parseSwitch(text);
+    return read();
   } catch (error) {
-    throw new MloError('MLO_CONFIG', `${where}: takes ${(error as Error).message}`);
+    throw new MloError('MLO_CONFIG', `${origin}, ${(error as Error).message}`);
   }
 }
 

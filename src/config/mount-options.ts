@@ -2,6 +2,8 @@
  * The text after -o, as mount(8), fstab and people write it: ours, those of every file system (flags of mount(2)), and
  * those that only mount(8), systemd or libfuse act on.
  */
+import { MloError } from '../errors.ts';
+import { parseSwitch } from './units.ts';
 
 export interface OptionText {
   name: string;
@@ -95,11 +97,21 @@ export function parseMountOptions(texts: readonly string[], byHelper = false): M
 function take(list: MountOptionList, name: string, value: string, byHelper: boolean): void {
   const opposite = opposites[name];
   if (name === '' || ignored.has(name) || /^(x-|X-|comment$|nofail$)/.test(name)) return;
-  if ((kernelFlags as readonly string[]).includes(name)) setFlag(list, name as KernelFlag, true);
-  else if (opposite !== undefined) setFlag(list, opposite, false, byHelper);
-  else if (byUsers.has(name)) for (const flag of ['nosuid', 'nodev', 'noexec'] as const) setFlag(list, flag, true);
-  else if (name === 'rw' && byHelper) return;
+  if ((kernelFlags as readonly string[]).includes(name)) setFlag(list, name as KernelFlag, isOn(name, value));
+  else if (opposite !== undefined) setFlag(list, opposite, !isOn(name, value), byHelper);
+  else if (byUsers.has(name)) {
+    if (isOn(name, value)) for (const flag of ['nosuid', 'nodev', 'noexec'] as const) setFlag(list, flag, true);
+  } else if (name === 'rw' && byHelper) return;
   else list.options.push(aliases[name] ?? { name, value });
+}
+
+/** What a flag is given as its value: none is on. */
+export function isOn(name: string, value: string): boolean {
+  try {
+    return parseSwitch(value);
+  } catch (error) {
+    throw new MloError('MLO_OPTION', `${name}: takes ${(error as Error).message}`);
+  }
 }
 
 /** The last word counts. `unasked`: the opposite that mount(8) says by itself takes nothing back that is said elsewhere. */

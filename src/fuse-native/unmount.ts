@@ -1,8 +1,8 @@
 /** Unmounting, by mount(2)'s counterpart where permitted, else by the helper that mounted. */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { mountedAt } from '../fuse/mount-table.ts';
 import { Errno, errnoName } from '../sys/errno.ts';
+import { abortConnection } from '../sys/fusectl.ts';
 import { cstring, umount2 } from '../sys/libc.ts';
 import { TransportError } from './transport-error.ts';
 
@@ -14,7 +14,8 @@ const HELPERS = ['fusermount3', 'fusermount'];
 
 /** `force`: also when in use or hung; everything that waits fails. */
 export async function unmount(mountpoint: string, force: boolean): Promise<void> {
-  if (force) abort(mountpoint);
+  const device = mountedAt(mountpoint)?.device;
+  if (force && device !== undefined) abortConnection(device);
   // Through the pool: the kernel may wait for replies of ours while it unmounts.
   const bytes = cstring(Buffer.from(mountpoint, 'utf8').toString('latin1'));
   const result = await umount2.later(bytes, UMOUNT_NOFOLLOW | (force ? MNT_DETACH | MNT_FORCE : 0));
@@ -38,17 +39,6 @@ function refused(mountpoint: string, said: string, busy: boolean): TransportErro
       ? 'end the programs that use it (fuser -vm), or unmount with --force'
       : 'unmount as the user who mounted, or as root',
   );
-}
-
-/** Makes everything that waits for an answer fail. */
-function abort(mountpoint: string): void {
-  const minor = mountedAt(mountpoint)?.device.split(':')[1];
-  if (minor === undefined) return;
-  try {
-    writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1');
-  } catch {
-    // not ours, or not there: detaching has to do
-  }
 }
 
 function run(command: string, args: string[]): Promise<{ ok: boolean; missing: boolean; stderr: string }> {

@@ -6,6 +6,7 @@
  */
 import { closeSync, openSync, readFileSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { Errno, failureOf } from '../sys/errno.ts';
+import { abortFile } from '../sys/fusectl.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_RDWR, O_WRONLY } from '../sys/open-flags.ts';
 import { mountByHelper, unmountByHelper } from './fusermount.ts';
@@ -207,7 +208,7 @@ function openAbort(mountpoint: string): number | undefined {
   const mount = mountedAt(mountpoint);
   if (mount?.type !== MOUNT_TYPE) return undefined;
   try {
-    return openSync(`/sys/fs/fuse/connections/${mount.device.split(':')[1]}/abort`, O_WRONLY);
+    return openSync(abortFile(mount.device), O_WRONLY);
   } catch {
     return undefined; // what hangs ends with the daemon
   }

@@ -8,7 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 /** Names looked at in one turn of the loop: a millisecond or two. As many as there may be (next-files.ts) are sorted in 7. */
 const SLICE = 256;
 /** Files that a reader began last, by which its step is told. */
-const REMEMBERED = 8;
+export const BEGUN_MOST = 8;
 /** From one file to the next, in the same step: as good as certain. */
 const SURE_MOVES = 3;
 /** Of the files that several threads begin, those that must lie ahead of the one before. */
@@ -26,6 +26,12 @@ function shapeOf(name: string): string {
 /** Compares as the numbers in the names do: shard 9 is before shard 10. */
 function sortKey(name: string): string {
   return name.replace(DIGITS, (digits) => digits.padStart(WIDTH, '0'));
+}
+
+/** A file that a thread of a reader began. */
+export interface Begun {
+  readonly name: string;
+  readonly thread: number;
 }
 
 interface Keyed {
@@ -71,8 +77,12 @@ export class NameSequences {
     return this.#positions.get(name);
   }
 
-  static alike(one: string, other: string): boolean {
-    return shapeOf(one) === shapeOf(other);
+  /** Of what a reader began, the newest last: where those like the last one are, and how many threads took turns at them. */
+  progress(begun: readonly Begun[]): { positions: number[]; threads: number } {
+    const shape = shapeOf(begun.at(-1)!.name);
+    const alike = begun.filter(({ name }) => shapeOf(name) === shape);
+    const positions = alike.flatMap(({ name }) => this.positionOf(name) ?? []);
+    return { positions, threads: new Set(alike.map(({ thread }) => thread)).size };
   }
 }
 
@@ -82,7 +92,7 @@ export class NameSequences {
  * which one that steps alike needs less for. `likely`: where none does yet, what it would be: as many as there are readers.
  */
 export function stepOf(positions: readonly number[], threads: number, expected: number, likely = 0): number {
-  const last = positions.slice(-REMEMBERED);
+  const last = positions.slice(-BEGUN_MOST);
   const moves = last.slice(1).map((position, at) => position - last[at]!);
   if (last.length === 1) return expected;
   const [first, second = first] = moves;

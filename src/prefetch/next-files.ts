@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache';
 import { failed } from '../sys/errno.ts';
 import type { Ends } from './ends.ts';
 import type { Names, PrefetchHost } from './host.ts';
-import { NameSequences, stepOf } from './name-sequence.ts';
+import { BEGUN_MOST, type Begun, NameSequences, stepOf } from './name-sequence.ts';
 import { directoryOf, type Orders, type ReadFile } from './order.ts';
 import { PiecesOrder } from './orders/pieces.ts';
 
@@ -17,19 +17,12 @@ const DIRECTORIES_MOST = 64;
 const READERS_MOST = 64;
 /** A directory of more names is not followed: to sort them takes the daemon's one thread. */
 const NAMES_MOST = 16_384;
-/** Files of a reader that are remembered. */
-const BEGUN_MOST = 8;
 /** Ahead of a reader, in files, however small they are. */
 const FILES_MOST = 16;
 /** Of what may be ahead of a reader, what is brought of one file that it has not begun: time enough for the rest. */
 const BEGINNING_SHARE = 1 / 2;
 /** A name that is not known may be new: listed again at most once in so many ms. */
 const AGAIN_MS = 30_000;
-
-interface Begun {
-  readonly name: string;
-  readonly thread: number;
-}
 
 /** A process, as it goes through one directory. */
 interface Reader {
@@ -146,9 +139,7 @@ export class NextFiles {
   /** Orders what comes after what the reader began last, which had so many bytes. */
   #follow(directory: Directory, names: NameSequences, reader: Reader, sizeBytes: number): void {
     const last = reader.begun.at(-1)!.name;
-    const recent = reader.begun.filter(({ name }) => NameSequences.alike(name, last));
-    const positions = recent.flatMap(({ name }) => names.positionOf(name) ?? []);
-    const threads = new Set(recent.map(({ thread }) => thread)).size;
+    const { positions, threads } = names.progress(reader.begun);
     const step = stepOf(positions, threads, directory.step, directory.readers.size);
     if (step !== reader.step) reader.given = undefined;
     reader.step = step;

@@ -51,7 +51,7 @@ mounts:
   - { source: /s, mountpoint: /a, exec: true, options: suid }
   - { source: /s, mountpoint: /b, noauto: on }
   - { source: /s, mountpoint: /c, options: 'ro, noauto' }
-  - { source: /s, mountpoint: /d, noauto: off }
+  - { source: /s, mountpoint: /d, noauto: off, user: off }
 `;
   const file = await parseConfiguration('x', text);
   assert.deepEqual([...file.defaults!.flags].sort(), ['noexec', 'nosuid']);
@@ -64,6 +64,8 @@ mounts:
   assert.deepEqual(await flagsOf('/a'), []);
   assert.deepEqual(await flagsOf('/b'), ['nosuid', 'noexec']);
   assert.deepEqual(await flagsOf('/b', ['exec,noatime']), ['nosuid', 'noatime']);
+  assert.deepEqual(await flagsOf('/b', ['noexec=off']), ['nosuid']);
+  assert.deepEqual(await flagsOf('/d'), ['nosuid', 'noexec'], 'nothing is said by user: off');
   await assert.rejects(parseConfiguration('x', 'defaults: { noexec: maybe }'), /x, defaults, noexec: takes on or off/);
 });
 

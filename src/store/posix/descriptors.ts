@@ -206,11 +206,8 @@ export class Descriptors {
 
   *#openDirectoryAt(at: Location, node: PosixNode): Steps<number> {
     if (!this.#waits(node, at.parent)) return -Errno.ESTALE;
-    const dir = yield* this.hold(at.parent);
+    const fd = yield* this.#openAt(at, OPEN_DIRECTORY, node);
     this.#waitsFor.delete(node);
-    if (failed(dir)) return dir;
-    const fd = yield* this.openVerified(dir, at.name, OPEN_DIRECTORY, node);
-    this.drop(at.parent);
     return fd;
   }
 
