@@ -92,7 +92,6 @@ export class SlowFileSystem implements FileSystem {
     this.rules.clear();
     this.#clock.flush();
     await this.#inner.stop();
-    await this.#clock.close();
   }
 
   // --- names and attributes -----------------------------------------------------------------------------------------
