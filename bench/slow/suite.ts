@@ -6,9 +6,10 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { behindSlowStore } from '../support/behind-slow-store.ts';
 import type { Bound } from '../support/bounds.ts';
-import { type Measured, measureEpochs } from '../support/epochs.ts';
+import { type Measured, type MeasuredEpoch, measureEpochs } from '../support/epochs.ts';
 import { makeImages } from '../support/images.ts';
 import { watchInterference } from '../support/interference.ts';
+import { startLoader } from '../support/loader.ts';
 import { fileSystemOf } from '../support/machine.ts';
 import { mountOverlay } from '../support/overlay-mount.ts';
 import { boundsTable, concluded } from '../support/result.ts';
@@ -33,6 +34,8 @@ interface Taken {
   decode: boolean;
   round: number;
   measured: Measured;
+  /** Of epochs from the local disk just before its second epoch and just after it. */
+  besideSeconds: number[];
 }
 
 export async function slowSuite(scope: Scope, options: SlowSuiteOptions): Promise<object> {
@@ -51,14 +54,24 @@ export async function slowSuite(scope: Scope, options: SlowSuiteOptions): Promis
   const take = async (source: Source, decode: boolean, round: number): Promise<void> => {
     const root = source === 'local disk' ? originals : source === 'slow store' ? slow : mount;
     const wanted = { python: options.python, root, decode, epochs: 2, seed: round };
-    const measured = await measureEpochs(scope, wanted, source === 'local disk' ? undefined : store, (epoch) => {
+    const tell = (epoch: MeasuredEpoch): void => {
       const rate = count(epoch.files / epoch.seconds);
       const what = decode ? 'decoding' : 'reading only';
       console.log(
         `  ${what}, ${source}, round ${round}, epoch ${epoch.epoch}: ${seconds(epoch.seconds)}, ${rate} files/s`,
       );
-    });
-    taken.push({ source, decode, round, measured });
+    };
+    // Decoding takes all the processors, whose speed changes by the minute: what it is compared with is taken beside it.
+    const besideSeconds: number[] = [];
+    const beside =
+      decode && source === 'overlay' ? await startLoader(scope, { ...wanted, root: originals }) : undefined;
+    const between = async (): Promise<void> => {
+      if (beside !== undefined) besideSeconds.push((await beside.epoch()).seconds);
+    };
+    const asked = source === 'local disk' ? undefined : store;
+    const measured = await measureEpochs(scope, wanted, asked, tell, between);
+    await beside?.end();
+    taken.push({ source, decode, round, measured, besideSeconds });
   };
   for (let round = 1; round <= options.rounds; round++) {
     for (const decode of [false, true]) {
@@ -120,7 +133,18 @@ function boundsOf(taken: Taken[], bytes: number): Bound[] {
   return [
     { what: 'reading only: epoch 2, overlay / slow store', value: speedUp(false, 1, 'slow store', 1), atLeast: 10 },
     { what: 'reading only: epoch 1, overlay / slow store', value: speedUp(false, 0, 'slow store', 0), atLeast: 0.95 },
-    { what: 'decoding: epoch 2, overlay / local disk', value: speedUp(true, 1, 'local disk', 1), atLeast: 0.9 },
+    { what: 'decoding: epoch 2, overlay / local disk beside it', value: besideLocalDisk(taken), atLeast: 0.9 },
     { what: 'bytes asked of the store in both epochs / data', value: asked / bytes, atLeast: 1, atMost: 1 },
   ];
+}
+
+/** The second epoch of each round against the epochs from the local disk around it. */
+function besideLocalDisk(taken: Taken[]): number {
+  const ratios = taken
+    .filter(({ besideSeconds }) => besideSeconds.length > 0)
+    .map(({ measured, besideSeconds }) => {
+      const mean = besideSeconds.reduce((sum, took) => sum + took, 0) / besideSeconds.length;
+      return mean / (measured.epochs[1]?.seconds ?? Number.NaN);
+    });
+  return median(ratios);
 }

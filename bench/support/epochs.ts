@@ -15,12 +15,16 @@ export interface Measured {
   epochs: MeasuredEpoch[];
 }
 
-/** `store`: whose counts to take; undefined when the loader does not read from it. */
+/**
+ * `store`: whose counts to take; undefined when the loader does not read from it. `between`: something else, before each epoch
+ * but the first and after the last.
+ */
 export async function measureEpochs(
   scope: Scope,
   options: LoaderOptions,
   store: SlowStore | undefined,
   onEpoch: (epoch: MeasuredEpoch) => void = () => {},
+  between: () => Promise<void> = async () => {},
 ): Promise<Measured> {
   await store?.reset();
   const loader = await startLoader(scope, options);
@@ -31,11 +35,13 @@ export async function measureEpochs(
     epochs: [],
   };
   for (let number = 0; number < options.epochs; number++) {
+    if (number > 0) await between();
     await store?.reset();
     const epoch = { ...(await loader.epoch()), store: await store?.counts() };
     measured.epochs.push(epoch);
     onEpoch(epoch);
   }
+  await between();
   await loader.end();
   return measured;
 }
