@@ -125,12 +125,21 @@ function prefetchOf(
   access: Access | undefined,
   log: Log,
 ): PrefetchWish | undefined {
-  const { prefetch, bulk, readahead, 'store-limit': bytes, 'store-request-limit': requests } = settings;
+  const { prefetch, bulk, readahead, 'prefetch-workers': workers } = settings;
   if (!prefetch || access === undefined) return undefined;
+  const { 'store-limit': bytes, 'store-request-limit': requests } = settings;
   const limit = { bytesPerSecond: bytes || undefined, requestsPerSecond: requests || undefined };
   const plans = { log, mountpoint, withoutOpen: doesWithoutOpen(settings) };
   const aheadBytes = READ_AHEAD_WINDOWS * readahead;
-  return { bulk, limit, jobWidth, plans, aheadBytes, requestsMost: WARMUP_SHARE * laneWidth() };
+  const share = Math.floor(WARMUP_SHARE * laneWidth());
+  return {
+    bulk,
+    limit,
+    jobWidth,
+    plans,
+    aheadBytes,
+    underWayMost: workers === 'auto' ? share : Math.min(workers, share),
+  };
 }
 
 /** libfuse believes the size of a file by its path, and these have another each time they are looked up. */

@@ -118,12 +118,15 @@ function parseStoreLimit(value: string): number {
   return bytes;
 }
 
+function parseCount(value: string): number {
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 1) throw new Error('a number of at least 1');
+  return count;
+}
+
 /** Requests a second; 0: off. */
 function parseRequestLimit(value: string): number {
-  if (value === 'off') return 0;
-  const requests = Number(value);
-  if (!Number.isInteger(requests) || requests < 1) throw new Error('off or a number of at least 1');
-  return requests;
+  return value === 'off' ? 0 : parseCount(value);
 }
 
 /** Bytes; 0: off. */
@@ -373,6 +376,14 @@ export const settingsSchema = z.strictObject({
     about:
       'Whether the rest of a data set that is read in an unknown order is brought at the speed of the source. `auto`: unless ' +
       'its job runs on several nodes (WORLD_SIZE, SLURM_NNODES in its environment), each of which reads a share.',
+  }),
+  'prefetch-workers': described(z.union([auto, atLeast(parseCount, 1, 1024, 'a number from 1 to 1024')]), {
+    value: 'N|auto',
+    fallback: 'auto',
+    about:
+      'Files, or parts of large ones, that are brought from the source at once, at most, while no reader waits for them. Within ' +
+      'that goes what the source takes without making them wait for each other. `auto`, and more than it: three quarters of ' +
+      'the requests that may be under way.',
   }),
   'store-limit': described(text(parseStoreLimit), {
     value: 'SIZE|off',

@@ -83,7 +83,7 @@ export interface OverlayOptions {
 /** What is brought before somebody reads it; see prefetch/. */
 export type PrefetchWish = Pick<
   PrefetchOptions,
-  'bulk' | 'limit' | 'jobWidth' | 'requestsMost' | 'plans' | 'aheadBytes'
+  'bulk' | 'limit' | 'jobWidth' | 'underWayMost' | 'plans' | 'aheadBytes'
 >;
 
 const METADATA_BYTES = 64 * 2 ** 20;

@@ -12,7 +12,7 @@ import { Spent } from './spent.ts';
 
 export interface PrefetchOptions {
   host: PrefetchHost;
-  requestsMost: number;
+  underWayMost: number;
   bytesMost: number;
   bulk: BulkMode;
   /** What may be ahead of one reader inside a large file, in bytes; 0: nothing is. */
@@ -36,9 +36,9 @@ export class Prefetch {
   readonly plans: Plans;
   readonly #sets: PrefetchedSets;
 
-  constructor({ host, requestsMost, bytesMost, limit, bulk, aheadBytes, jobWidth, plans }: PrefetchOptions) {
+  constructor({ host, underWayMost, bytesMost, limit, bulk, aheadBytes, jobWidth, plans }: PrefetchOptions) {
     const spent = new Spent();
-    this.scheduler = new Scheduler(host, spent, { requestsMost, bytesMost, limit });
+    this.scheduler = new Scheduler(host, spent, { underWayMost, bytesMost, limit });
     const announced = (path: string): boolean => this.plans.isFollowedIn(path);
     if (aheadBytes > 0) {
       this.largeFiles = new LargeFiles({ host, orders: this.scheduler, aheadBytes, announced, bulk, jobWidth });

@@ -27,8 +27,8 @@ import { Trust } from './trust.ts';
 import { AheadWindow } from './window.ts';
 
 export interface SchedulerOptions {
-  /** Requests to the store that may be under way, and the bytes they bring. */
-  requestsMost: number;
+  /** Items that may be under way, each of which makes some requests, one after the other; and their bytes. */
+  underWayMost: number;
   bytesMost: number;
   limit?: StoreLimit | undefined;
 }
@@ -116,11 +116,13 @@ export class Scheduler implements Orders {
   #stopped = false;
   #idle: (() => void) | undefined;
 
-  constructor(host: PrefetchHost, spent: Spent, { requestsMost, bytesMost, limit }: SchedulerOptions) {
+  constructor(host: PrefetchHost, spent: Spent, { underWayMost, bytesMost, limit }: SchedulerOptions) {
     this.#host = host;
     this.#spent = spent;
     this.#bytesMost = bytesMost;
-    this.#window = new AheadWindow({ ...WINDOW, most: Math.max(WINDOW.least, requestsMost) });
+    const { first, least } = WINDOW;
+    const most = Math.max(1, underWayMost);
+    this.#window = new AheadWindow({ ...WINDOW, most, first: Math.min(first, most), least: Math.min(least, most) });
     this.ledger = new Ledger((fileKey) => host.keeps(fileKey));
     if (limit?.bytesPerSecond !== undefined || limit?.requestsPerSecond !== undefined) {
       this.#limiter = new Limiter(limit, host.use(), host.nowMs());

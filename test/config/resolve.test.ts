@@ -131,9 +131,13 @@ test('prefetching: on unless said, with limits of the store in bytes and request
   const { settings } = resolve([layer('-o', ['store-limit', '100MB'], ['store-request-limit', '500'])]);
   assert.deepEqual([settings.prefetch, settings.bulk], [true, 'auto']);
   assert.deepEqual([settings['store-limit'], settings['store-request-limit']], [100_000_000, 500]);
+  assert.equal(settings['prefetch-workers'], 'auto');
+  assert.equal(resolve([layer('-o', ['prefetch-workers', '8'])]).settings['prefetch-workers'], 8);
+  for (const wrong of ['0', '1.5', '9999', 'many'])
+    assert.match(refusal(layer('-o', ['prefetch-workers', wrong])).toString(), /takes N\|auto/);
   assert.equal(resolve([layer('-o', ['store-limit', 'off'])]).settings['store-limit'], 0);
   assert.match(refusal(layer('-o', ['store-limit', '1K'])).toString(), /off or a size of at least 64K/);
-  assert.match(refusal(layer('-o', ['store-request-limit', '0'])).toString(), /off or a number of at least 1/);
+  assert.match(refusal(layer('-o', ['store-request-limit', '0'])).toString(), /a number of at least 1/);
 });
 
 test('the environment: one variable an option, commas between several values', () => {

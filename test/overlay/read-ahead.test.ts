@@ -72,7 +72,7 @@ async function onOverlay(
     prefetch: {
       bulk: 'off',
       jobWidth: async () => 1,
-      requestsMost: 24,
+      underWayMost: 24,
       aheadBytes: readAheadBytes,
       plans: { log: silentLog, mountpoint: '/mnt/ml' },
     },

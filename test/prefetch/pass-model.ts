@@ -53,7 +53,7 @@ export class PassModel {
     this.paths = Array.from({ length: files }, (_, i) => `data/f${i}`);
     const spent = new Spent();
     const host = this.#host();
-    this.scheduler = new Scheduler(host, spent, { requestsMost: 32, bytesMost: 32 * 2 ** 20 });
+    this.scheduler = new Scheduler(host, spent, { underWayMost: 32, bytesMost: 32 * 2 ** 20 });
     this.sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth: async () => jobWidth });
   }
 

@@ -49,7 +49,7 @@ const host = {
 const SECONDS_MOST = 20;
 
 async function share(orders: readonly ReturnType<typeof orderOf>[]): Promise<number[]> {
-  const scheduler = new Scheduler(host, new Spent(), { requestsMost: 8, bytesMost: 1e9 });
+  const scheduler = new Scheduler(host, new Spent(), { underWayMost: 8, bytesMost: 1e9 });
   for (const order of orders) scheduler.add(order);
   const lateMs = performance.now() + SECONDS_MOST * 1000;
   while (orders.reduce((sum, { given }) => sum + given, 0) < 1000 && performance.now() < lateMs)
@@ -80,6 +80,28 @@ test('of one set, and beside what runs in no passes, rank is all', async () => {
   assert.deepEqual(await share([orderOf('readahead', 'file'), orderOf('plan', 'job')]), [0, 1]);
 });
 
+test('no more is asked of the store at once than may be, not even at the beginning', async () => {
+  for (const underWayMost of [1, 3]) {
+    let [asked, most] = [0, 0];
+    const counting: PrefetchHost = {
+      ...host,
+      hold: async (file) => {
+        most = Math.max(most, ++asked);
+        const held = await host.hold(file);
+        return { ...held, fill: (...args) => held.fill(...args).finally(() => asked--) };
+      },
+    };
+    const scheduler = new Scheduler(counting, new Spent(), { underWayMost, bytesMost: 1e9 });
+    const order = orderOf('bulk', 'set');
+    scheduler.add(order);
+    const lateMs = performance.now() + SECONDS_MOST * 1000;
+    while (order.given < 200 && performance.now() < lateMs) await new Promise((resolve) => setImmediate(resolve));
+    order.ended = true;
+    await scheduler.stop();
+    assert.equal(most, underWayMost);
+  }
+});
+
 test('what has come, and is being kept, leaves its place to what is next', async () => {
   const kept = Promise.withResolvers<number>();
   const slow: PrefetchHost = {
@@ -93,7 +115,7 @@ test('what has come, and is being kept, leaves its place to what is next', async
     }),
   };
   const bytesMost = 100 * 128 * 1024;
-  const scheduler = new Scheduler(slow, new Spent(), { requestsMost: 8, bytesMost });
+  const scheduler = new Scheduler(slow, new Spent(), { underWayMost: 8, bytesMost });
   const order = orderOf('stride', 'file');
   scheduler.add(order);
   for (let turns = 0; turns < 1000; turns++) await new Promise((resolve) => setImmediate(resolve));
@@ -118,7 +140,7 @@ test('a full cache is not asked over and over while something is on its way', as
       return { ...held, fill: () => (hangs ? new Promise(() => {}) : Promise.resolve(-Errno.EDQUOT)) };
     },
   };
-  const scheduler = new Scheduler(full, new Spent(), { requestsMost: 16, bytesMost: 1e9 });
+  const scheduler = new Scheduler(full, new Spent(), { underWayMost: 16, bytesMost: 1e9 });
   const plan = new Plan('job', undefined, 0);
   for (let at = 0; at < 1000; at++) plan.add(`train/${at}.jpg`, 0, Number.POSITIVE_INFINITY);
   scheduler.add(new PlanOrder(plan, scheduler));
@@ -137,7 +159,7 @@ test('one file that hangs does not end what is brought beside it', async () => {
       return { ...held, fill: (...words) => (file === 'a/0' ? new Promise(() => {}) : held.fill(...words)) };
     },
   };
-  const scheduler = new Scheduler(hanging, new Spent(), { requestsMost: 8, bytesMost: 1e9 });
+  const scheduler = new Scheduler(hanging, new Spent(), { underWayMost: 8, bytesMost: 1e9 });
   const [one, other] = [orderOf('bulk', 'a'), orderOf('bulk', 'b')];
   const given = one.next.bind(one);
   one.next = () => (one.given === 0 ? given() : undefined);

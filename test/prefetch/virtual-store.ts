@@ -169,7 +169,7 @@ export class VirtualMount {
     for (const [path, size] of Object.entries(sizes)) this.#files.set(path, new VirtualFile(store, path, size));
     this.prefetch = new Prefetch({
       host: this.#host(),
-      requestsMost: 36,
+      underWayMost: 36,
       bytesMost: 64 * MIB,
       bulk,
       aheadBytes,

@@ -78,3 +78,18 @@ test('store-limit bounds what is asked for ahead, and holds up no reader', { ski
     { options: [`store-limit=${limit}`] },
   );
 });
+
+test('prefetch-workers bounds what is under way, and everything is brought', { skip: noMounts }, async () => {
+  await onSlowStore(
+    async ({ mount, bytes, job }) => {
+      await (await job()).read(BEGINNING);
+      let window = 0;
+      await until(mount, ({ cache, prefetch }) => {
+        window = Math.max(window, prefetch.window);
+        return cache.bytes === bytes;
+      });
+      assert.ok(window >= 1 && window <= 2, `${window} at once`);
+    },
+    { options: ['prefetch-workers=2'] },
+  );
+});
