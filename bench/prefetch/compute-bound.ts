@@ -21,16 +21,17 @@ export const computeBound: Measure = {
     const bare = await site.through('compute bound', 'bare', {}, (path) =>
       site.epoch(path('files'), round, { batches, stepMs }),
     );
-    const twoEpochs = (announce: boolean): Promise<Seen<Epoch[]>> =>
-      site.through('compute bound', 'on', {}, async (path) => {
-        const options = { epochs: 2, workers: WORKERS, seed: round, stepMs, announce };
-        const loader = await near.loader(path('files'), options);
-        const epochs = [await loader.epoch(), await loader.epoch()];
-        await loader.end();
-        return epochs;
-      });
-    const on = await twoEpochs(false);
-    const planned = await twoEpochs(true);
+    const twoEpochs = async (root: string, announce: boolean): Promise<Epoch[]> => {
+      const loader = await near.loader(root, { epochs: 2, workers: WORKERS, seed: round, stepMs, announce });
+      const epochs = [await loader.epoch(), await loader.epoch()];
+      await loader.end();
+      return epochs;
+    };
+    const mounted = (announce: boolean): Promise<Seen<Epoch[]>> =>
+      site.through('compute bound', 'on', {}, (path) => twoEpochs(path('files'), announce));
+    const on = await mounted(false);
+    const planned = await mounted(true);
+    const native = await twoEpochs(near.local('files'), false);
     const figure = (what: string, epoch: Epoch, atLeast?: number): Figure => {
       return { what: `AU, ${what}`, value: busy(epoch) * 100, unit: '%', ...(atLeast && { atLeast }) };
     };
@@ -38,6 +39,7 @@ export const computeBound: Measure = {
       figure('epoch 1, nothing announced', on.said[0]!, 55),
       figure('epoch 1, with a plan', planned.said[0]!, 95),
       figure('epoch 2', on.said[1]!, 98),
+      figure('epoch 2 from the local disk', native[1]!),
       figure('bare source', bare.said),
     ];
   },
