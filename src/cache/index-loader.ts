@@ -18,6 +18,8 @@ export interface LoaderHost {
   resume(row: IndexRow): void;
   /** A row that counts for nothing: it is to be deleted. */
   discard(id: number): void;
+  /** A row that counts, and will not after another boot. */
+  unsynced(id: number): void;
   /** All rows were looked at; `damaged`: those that were not right. `surplus`: bytes that were counted and are not there. */
   lookedThrough(damaged: number, surplus: number): void;
   /** The index cannot be read on. */
@@ -68,14 +70,15 @@ export class IndexLoader {
     if (this.#ended || this.#left.rows <= 0) return undefined;
     try {
       const row = this.#db.find(file);
-      return row !== undefined && this.#waits(row.id) ? row : undefined;
+      return row !== undefined && this.waits(row.id) ? row : undefined;
     } catch (error) {
       this.#bears(error);
       return undefined;
     }
   }
 
-  #waits(id: number): boolean {
+  /** Whether an id may be of a row that is no object. */
+  waits(id: number): boolean {
     return id <= this.lastId && !this.#host.handled(id);
   }
 
@@ -103,7 +106,7 @@ export class IndexLoader {
     if (this.#ended || this.#left.rows <= 0) return;
     try {
       const { rows, last } = this.#db.slice(this.#broughtTo, most);
-      for (const row of rows) if (this.#waits(row.id)) this.resume(row);
+      for (const row of rows) if (this.waits(row.id)) this.resume(row);
       this.#broughtTo = last === undefined || last >= this.lastId ? 0 : last;
     } catch (error) {
       this.#bears(error);
@@ -114,8 +117,8 @@ export class IndexLoader {
     if (this.#ended) return;
     try {
       const { rows, unusable, damaged, last } = this.#db.slice(this.#lookedAt, SLICE_ROWS);
-      for (const row of rows) if (this.#waits(row.id)) this.#see(row);
-      for (const id of unusable) if (this.#waits(id)) this.#host.discard(id); // its bytes are surplus: it may say anything
+      for (const row of rows) if (this.waits(row.id)) this.#see(row);
+      for (const id of unusable) if (this.waits(id)) this.#host.discard(id); // its bytes are surplus: it may say anything
       this.#damaged += damaged;
       this.#lookedAt = last ?? this.lastId;
       if (this.#lookedAt >= this.lastId) this.#lookedThrough();
@@ -125,10 +128,11 @@ export class IndexLoader {
     }
   }
 
-  #see({ bytes, chunks }: IndexRow): void {
+  #see({ id, bytes, chunks, synced }: IndexRow): void {
     this.#seen.rows++;
     this.#seen.bytes += bytes;
     if (chunks === null) this.#left.complete++;
+    if (synced === 0) this.#host.unsynced(id);
   }
 
   #lookedThrough(): void {

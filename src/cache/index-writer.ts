@@ -1,16 +1,13 @@
 /**
- * Writes the index behind the objects: what changed is collected and written in batches, and objects that have come to
- * rest are synced, which is what lets them count after a machine stop. An index that turns out to be damaged is written
- * anew from what is in memory.
+ * Writes the index behind the objects: what changed is collected and written in batches. An index that turns out to be damaged
+ * is written anew from what is in memory.
  */
-import * as fs from 'node:fs';
-import * as sys from '../sys/libc.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type IndexDatabase, type IndexRow, isCorrupt, mayPass } from './index-db.ts';
 import { IndexLoader, type LoaderHost } from './index-loader.ts';
-import { NumberQueue } from './number-queue.ts';
 import type { CacheObject } from './object.ts';
 import type { ObjectIndex } from './object-index.ts';
+import { Syncer } from './syncer.ts';
 import type { Tier } from './tier.ts';
 
 /** A change is on its way to the index within this time. */
@@ -19,19 +16,8 @@ const FLUSH_MS = 500;
 const BATCH_ROWS = 200;
 /** When more is waiting than one transaction takes. */
 const NEXT_BATCH_MS = 50;
-/**
- * How long an object must have been left alone before it is synced. By then the kernel has written most of it by itself
- * (dirty_expire_centisecs: 30 s); sooner, the disk would be kept busy while the epoch is read.
- */
-const REST_MS = 35_000;
-const SYNC_MS = 2000;
-const SYNCS_A_ROUND = 32;
-/** Of those that rested, so many a round are looked at for that: what is awake again, or gone, costs no more than the look. */
-const LOOKED_AT_A_ROUND = 8192;
-/** And that those that are but rows are noted as synced for so long at most: what is not counts as not synced. */
+/** At the end those that are but rows are noted as synced for so long at most: what is not counts as not synced. */
 const LAST_ROWS_MS = 2000;
-/** At the end the whole tier is synced, unless its disk takes longer than this; what was not, does not count as synced. */
-const LAST_SYNC_MS = 3000;
 
 export interface IndexWriterParts {
   /** `anew`: without what is there, which is damaged. */
@@ -56,19 +42,14 @@ export class IndexWriter implements ObjectIndex {
   #db: IndexDatabase;
   readonly #dirty = new Set<CacheObject>();
   readonly #deleted = new Set<number>();
-  readonly #unsynced = new Set<CacheObject>();
-  /** Of those that rest, the ones that are to be synced, the one that rests longest first; and rows to be written that say so. */
-  readonly #unsyncedAtRest = new NumberQueue();
+  /** Rows of what is no object in memory, to be written as synced. */
   readonly #amended = new Map<number, IndexRow>();
-  /** It is being synced, and has not been awake since that began. */
-  #syncingAtRest = 0;
   /** By id: every object with a row that is awake. */
   readonly #rows = new Map<number, CacheObject>();
   #loader: IndexLoader;
+  readonly #syncer: Syncer;
   readonly #loaded = Promise.withResolvers<void>();
   #flushTimer: NodeJS.Timeout | undefined;
-  #syncTimer: NodeJS.Timeout | undefined;
-  #syncing = false;
   #failing = false;
   #closed = false;
   /** All rows were looked at, and those that do not count any more are about to be deleted. */
@@ -81,8 +62,14 @@ export class IndexWriter implements ObjectIndex {
     this.#tier = tier;
     this.#log = log;
     this.#db = openIndex();
+    this.#syncer = new Syncer(tier, {
+      isRow: (id) => parts.rests(id) || this.#loader.waits(id),
+      row: (id) => this.rowAtRest(id),
+      awake: (id) => this.#rows.get(id),
+      synced: (object) => this.touch(object),
+      syncedRow: (row) => this.#amend(row),
+    });
     this.#loader = this.#load();
-    this.#syncTimer = setInterval(() => void this.#syncRested(), SYNC_MS).unref();
   }
 
   /** Counts the bytes of all rows in the tier's space at once; they become objects by need. */
@@ -91,6 +78,7 @@ export class IndexWriter implements ObjectIndex {
       handled: (id) => this.#rows.has(id) || this.#deleted.has(id) || this.#parts.rests(id),
       resume: (row) => this.#parts.resume(row),
       discard: (id) => this.#discard(id),
+      unsynced: (id) => this.#syncer.addRow(id),
       lookedThrough: (damaged, surplus) => this.#lookedThrough(damaged, surplus),
       failed: (error) => this.#rebuild(error),
     };
@@ -134,7 +122,7 @@ export class IndexWriter implements ObjectIndex {
 
   writes(object: CacheObject): boolean {
     if (!this.#rows.has(object.id) || this.#dirty.has(object)) return true;
-    return object.item.unclaimed && (this.#unsynced.has(object) || object.id > this.#loader.lastId);
+    return object.item.unclaimed && (this.#syncer.has(object) || object.id > this.#loader.lastId);
   }
 
   returned(object: CacheObject): void {
@@ -144,7 +132,7 @@ export class IndexWriter implements ObjectIndex {
 
   rested(object: CacheObject): void {
     this.#rows.delete(object.id);
-    if (this.#unsynced.delete(object) && !object.queued) this.#unsyncedAtRest.push(object.id);
+    this.#syncer.rested(object);
   }
 
   rowAtRest(id: number): IndexRow | undefined {
@@ -160,7 +148,6 @@ export class IndexWriter implements ObjectIndex {
   }
 
   lost(id: number): void {
-    this.#amended.delete(id);
     this.#discard(id);
   }
 
@@ -212,6 +199,8 @@ export class IndexWriter implements ObjectIndex {
   }
 
   #discard(id: number): void {
+    this.#amended.delete(id);
+    this.#syncer.cancel(id);
     this.#deleted.add(id);
     this.#schedule();
   }
@@ -234,15 +223,16 @@ export class IndexWriter implements ObjectIndex {
   }
 
   resumed(object: CacheObject): void {
+    this.#amended.delete(object.id); // the row that this object is of is the one before
     this.#rows.set(object.id, object);
-    if (!object.synced) this.#unsynced.add(object);
+    this.#syncer.cancel(object.id);
+    this.#syncer.add(object);
   }
 
   woken(object: CacheObject): void {
     if (this.#amended.delete(object.id)) this.#dirty.add(object);
-    if (this.#syncingAtRest === object.id) this.#syncingAtRest = 0;
-    else object.queued = !object.synced;
-    this.resumed(object);
+    this.#rows.set(object.id, object);
+    this.#syncer.woken(object);
   }
 
   put(object: CacheObject): void {
@@ -250,7 +240,7 @@ export class IndexWriter implements ObjectIndex {
     this.#rows.set(object.id, object);
     this.#deleted.delete(object.id);
     this.#dirty.add(object);
-    if (!object.synced) this.#unsynced.add(object);
+    this.#syncer.add(object);
     this.#schedule();
   }
 
@@ -260,9 +250,15 @@ export class IndexWriter implements ObjectIndex {
     this.#schedule();
   }
 
+  /** Writes a row of what is no object in memory. */
+  #amend(row: IndexRow): void {
+    this.#amended.set(row.id, row);
+    this.#schedule();
+  }
+
   delete(object: CacheObject): void {
     this.#dirty.delete(object);
-    this.#unsynced.delete(object);
+    this.#syncer.delete(object);
     if (!this.#rows.delete(object.id)) return;
     this.#deleted.add(object.id);
     this.#schedule();
@@ -311,74 +307,6 @@ export class IndexWriter implements ObjectIndex {
     this.#failing = true;
   }
 
-  /** Syncs what has come to rest, one object after the other, through the pool. */
-  async #syncRested(): Promise<void> {
-    if (this.#syncing) return;
-    this.#syncing = true;
-    let left = SYNCS_A_ROUND;
-    const before = performance.now() - REST_MS;
-    for (const object of this.#unsynced) {
-      if (left === 0 || this.#closed) break;
-      if (object.writtenAtMs > before) continue;
-      left--;
-      if (await this.#sync(object)) {
-        this.#unsynced.delete(object);
-        if (!object.dropped) this.put(object);
-      }
-    }
-    for (let looked = 0; looked < LOOKED_AT_A_ROUND && this.#unsyncedAtRest.size > 0; looked++) {
-      if (left === 0 || this.#closed) break;
-      const id = this.#nextAtRest();
-      if (id === undefined) continue;
-      left--;
-      await this.#syncAtRest(id);
-    }
-    this.#syncing = false;
-  }
-
-  async #syncAtRest(id: number): Promise<void> {
-    const row = this.#unsyncedRow(id);
-    if (row === undefined) return;
-    this.#syncingAtRest = id;
-    if (!(await this.#syncRow(row)) || this.#syncingAtRest !== id || !this.#parts.rests(id)) return;
-    this.#amended.set(id, { ...row, synced: 1 });
-    this.#schedule();
-  }
-
-  /** The next of those that rested and are to be synced; undefined: it is awake again, or gone. */
-  #nextAtRest(): number | undefined {
-    const id = this.#unsyncedAtRest.shift()!;
-    if (this.#parts.rests(id)) return id;
-    const awake = this.#rows.get(id);
-    if (awake !== undefined) awake.queued = false;
-    return undefined;
-  }
-
-  /** The row of one that rests and is not synced. */
-  #unsyncedRow(id: number): IndexRow | undefined {
-    const row = this.rowAtRest(id);
-    return row?.synced === 0 ? row : undefined;
-  }
-
-  async #syncRow({ id, size }: IndexRow): Promise<boolean> {
-    const fd = this.#tier.open(id, size);
-    if (fd < 0) return false;
-    const result = await sys.fdatasync.later(fd);
-    sys.close.now(fd);
-    return result === 0;
-  }
-
-  async #sync(object: CacheObject): Promise<boolean> {
-    const fd = this.#tier.open(object.id, object.key.size); // its own: the object's may be closed meanwhile
-    if (fd < 0) return true; // gone: the next read finds out
-    const written = object.writtenAtMs;
-    const result = await sys.fdatasync.later(fd);
-    sys.close.now(fd);
-    if (result < 0 || object.writtenAtMs !== written) return false;
-    object.synced = true;
-    return true;
-  }
-
   /** Begins a new index where the old one has vanished with its directory. */
   reopen(): void {
     this.#closeQuietly();
@@ -386,7 +314,7 @@ export class IndexWriter implements ObjectIndex {
     this.#amended.clear();
     this.#dirty.clear();
     this.#deleted.clear();
-    this.#unsynced.clear();
+    this.#syncer.clear();
     this.#rows.clear();
     this.#db = this.#openIndex();
     this.#loader = this.#load();
@@ -427,17 +355,8 @@ export class IndexWriter implements ObjectIndex {
     this.#loader.giveUp();
     this.#loaded.resolve();
     clearTimeout(this.#flushTimer);
-    clearInterval(this.#syncTimer);
-    const beganMs = performance.now();
-    let synced = false;
-    if (this.#unsynced.size + this.#unsyncedAtRest.size > 0 && (await this.#syncAll())) {
-      for (const object of this.#unsynced) {
-        if (object.writtenAtMs >= beganMs) continue; // a fetch that was under way: it may have been written too late
-        object.synced = true;
-        this.#dirty.add(object);
-      }
-      synced = true;
-    }
+    this.#syncer.end();
+    const synced = await this.#syncer.syncAll();
     try {
       await this.#db.endCheckpoints();
       while (this.#waits && this.#flushBatch());
@@ -448,33 +367,13 @@ export class IndexWriter implements ObjectIndex {
     }
   }
 
-  /** Of those that rest; the whole tier was synced, and nothing was written to them since. */
+  /** Writes the rows of what is no object in memory as synced. */
   #noteSynced(): void {
     const untilMs = performance.now() + LAST_ROWS_MS;
-    const goesOn = (): boolean => this.#unsyncedAtRest.size > 0 && performance.now() < untilMs;
-    while (goesOn()) {
-      while (goesOn() && this.#amended.size < BATCH_ROWS) {
-        const id = this.#nextAtRest();
-        const row = id === undefined ? undefined : this.#unsyncedRow(id);
-        if (row !== undefined) this.#amended.set(row.id, { ...row, synced: 1 });
-      }
+    for (let more = true; more; ) {
+      more = this.#syncer.tellRows(BATCH_ROWS, untilMs);
       if (!this.#flushBatch()) return;
     }
-  }
-
-  async #syncAll(): Promise<boolean> {
-    let fd: number;
-    try {
-      fd = fs.openSync(this.#tier.directory, 'r');
-    } catch {
-      return false;
-    }
-    const timeout = new Promise<number>((resolve) => setTimeout(() => resolve(-1), LAST_SYNC_MS).unref());
-    const synced = sys.syncfs.later(fd).then((result) => {
-      fs.closeSync(fd);
-      return result;
-    });
-    return (await Promise.race([synced, timeout])) === 0;
   }
 }
 

@@ -9,7 +9,7 @@ import { IndexDatabase } from '../../src/cache/index-db.ts';
 import { NumberQueue } from '../../src/cache/number-queue.ts';
 import * as sys from '../../src/sys/libc.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
-import { fill, objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth } from './support.ts';
+import { fill, indexOf, objectFiles, pause, readRange, TrueSource, temporaryDirectory, truth } from './support.ts';
 
 const SIZE = 8192;
 const FILES = 160;
@@ -51,9 +51,6 @@ async function filled(directory: string, options: Partial<CacheOptions> = {}): P
   await untilAtRest(cache);
   return cache;
 }
-
-const indexOf = (directory: string): string =>
-  path.join(path.dirname(path.dirname(path.dirname(objectFiles(directory)[0]!))), 'index.sqlite');
 
 test('what rests is there, counts, and is served without the source and without a check', async () => {
   const cache = await filled(temporaryDirectory());

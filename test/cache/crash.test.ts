@@ -12,6 +12,7 @@ import { silentLog } from '../../src/telemetry/log.ts';
 import {
   CHUNK,
   fill,
+  indexOf,
   objectFiles,
   pause,
   readRange,
@@ -32,10 +33,6 @@ function open(directory: string, options: Partial<CacheOptions> = {}): Promise<C
 }
 
 const keys = Array.from({ length: 200 }, (_, i) => ({ file: String(i), version: 'v', size: 20_000 + i * 300 }));
-const indexOf = (directory: string): string => {
-  const [store] = fs.readdirSync(directory);
-  return path.join(directory, store!, 'index.sqlite');
-};
 
 const KILLS = Number(process.env.MLO_KILL_ROUNDS ?? 4);
 

@@ -106,6 +106,12 @@ export function objectFiles(directory: string): string[] {
     .map((entry) => path.join(entry.parentPath, entry.name));
 }
 
+/** The index of a cache directory of one store. */
+export function indexOf(directory: string): string {
+  const [store] = fs.readdirSync(directory);
+  return path.join(directory, store!, 'index.sqlite');
+}
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
