@@ -108,13 +108,13 @@ export class IndexDatabase {
 
   /**
    * Opens the index; one that cannot be used (damaged, newer, another store's) is moved aside and begun anew. Throws, and leaves
-   * it as it is, when the disk is full or something else is wrong that is not in the index.
+   * it as it is, when it cannot be read, the disk is full, or something else is wrong that is not in the index.
    */
   static open(path: string, storeId: string, log: Log, boot = bootIdNow()): IndexDatabase {
     try {
       return IndexDatabase.#try(path, storeId, boot);
     } catch (error) {
-      if (isOutside(error)) throw error;
+      if (mayPass(error)) throw error;
       moveAside(path);
       log.warn({ index: path, reason: (error as Error).message }, 'the cache index was unusable and is begun anew');
       return IndexDatabase.#try(path, storeId, boot);
@@ -275,9 +275,14 @@ export function isOutside(error: unknown): boolean {
   return [5, 6, 7, 13, 14].includes(code & 0xff) || NOT_WRITTEN.includes(code);
 }
 
-/** It cannot be read (IOERR_READ), or something outside is wrong: what was asked now may be answered another time. */
+/** IOERR_READ: its disk failed to read. */
+export function isUnread(error: unknown): boolean {
+  return (error as { errcode?: number }).errcode === 266;
+}
+
+/** It cannot be read, or something outside is wrong: what was asked now may be answered another time. */
 export function mayPass(error: unknown): boolean {
-  return isOutside(error) || (error as { errcode?: number }).errcode === 266;
+  return isOutside(error) || isUnread(error);
 }
 
 /** Names this boot of the machine: what another boot wrote and did not sync may be lost. */

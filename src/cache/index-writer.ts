@@ -40,6 +40,8 @@ export class IndexWriter implements ObjectIndex {
   readonly #tier: Tier;
   readonly #log: Log;
   #db: IndexDatabase;
+  /** The index was damaged, and there was no room yet to begin a new one. */
+  #lost = false;
   readonly #dirty = new Set<CacheObject>();
   readonly #deleted = new Set<number>();
   /** Rows of what is no object in memory, to be written as synced. */
@@ -138,6 +140,7 @@ export class IndexWriter implements ObjectIndex {
   rowAtRest(id: number): IndexRow | undefined {
     const amended = this.#amended.get(id);
     if (amended !== undefined) return amended;
+    if (this.#lost) return undefined;
     try {
       return this.#db.get(id);
     } catch (error) {
@@ -206,7 +209,7 @@ export class IndexWriter implements ObjectIndex {
   }
 
   knows(id: number): boolean {
-    return this.#rows.has(id) || (!this.#deleted.has(id) && this.#db.has(id));
+    return this.#rows.has(id) || (!this.#lost && !this.#deleted.has(id) && this.#db.has(id));
   }
 
   /** Kept with the index, for who has a place to remember. */
@@ -280,6 +283,7 @@ export class IndexWriter implements ObjectIndex {
 
   /** Writes one batch; what could not be written stays for the next. */
   #flushBatch(): boolean {
+    if (this.#lost && !this.#beginAnew(false)) return false;
     if (this.#db.busy) return false;
     const objects = firstOf(this.#dirty, BATCH_ROWS);
     const amended = firstOf(this.#amended.values(), BATCH_ROWS - objects.length);
@@ -287,8 +291,8 @@ export class IndexWriter implements ObjectIndex {
     try {
       this.#db.write([...objects.map((object) => object.row()), ...amended], deleted);
     } catch (error) {
-      if (isCorrupt(error) && this.#rebuild(error)) return false; // what is dirty now is more than this batch
-      this.#fails('written', error);
+      if (isCorrupt(error)) this.#rebuild(error);
+      else this.#fails('written', error);
       return false;
     }
     this.#failing = false;
@@ -321,7 +325,8 @@ export class IndexWriter implements ObjectIndex {
   }
 
   /** The index is damaged: a new one is written of what is in memory. What was but rows is lost. */
-  #rebuild(error: unknown): boolean {
+  #rebuild(error: unknown): void {
+    if (this.#lost) return;
     const unloaded = this.unloaded.rows;
     this.#closeQuietly();
     this.#giveUpUnloaded();
@@ -330,15 +335,22 @@ export class IndexWriter implements ObjectIndex {
     this.#deleted.clear();
     const fields = { tier: this.#tier.directory, reason: (error as Error).message, lost };
     this.#log.warn(fields, 'the cache index is damaged and is begun anew');
+    this.#lost = true;
+    for (const object of this.#rows.values()) this.#dirty.add(object);
+    this.#beginAnew(true);
+    this.#schedule();
+  }
+
+  /** `first`: the damaged one is still in its place. False: it cannot be now, and is tried again with the next batch. */
+  #beginAnew(first: boolean): boolean {
     try {
-      this.#db = this.#openIndex(true);
-    } catch (cause) {
-      this.#log.error({ tier: this.#tier.directory, error: String(cause) }, 'the cache index cannot be written');
+      this.#db = this.#openIndex(first);
+    } catch (error) {
+      this.#fails('written', error);
       return false;
     }
+    this.#lost = false;
     this.#loader = this.#load();
-    for (const object of this.#rows.values()) this.#dirty.add(object);
-    this.#schedule();
     return true;
   }
 

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CachePolicyName } from '../config/cache-policies.ts';
 import type { Log } from '../telemetry/log.ts';
 import { BufferPool } from './buffers.ts';
@@ -12,7 +13,7 @@ import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
 import { type PathRules, Rules } from './eviction/rules.ts';
-import { IndexDatabase, isOutside, moveAside } from './index-db.ts';
+import { IndexDatabase, isOutside, isUnread, moveAside } from './index-db.ts';
 import { isStill, takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
 import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
@@ -67,6 +68,9 @@ const LESS_MEMORY = 'memory is short: give the cache less of it (ml-overlay set 
 const BUFFER_BYTES = 64 * 1024 * 1024;
 const SMALLEST_BYTES = 1024 * 1024;
 const PAGE = 4096;
+/** An index that its disk fails to read is tried again so often before a new one is begun. */
+const READ_AGAIN = 3;
+const READ_AGAIN_MS = 500;
 
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { directory, sizeBytes, slower = [], log } = options;
@@ -77,7 +81,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   };
   const places: TierPlace[] = [];
   try {
-    for (const tier of [{ directory, sizeBytes }, ...slower]) places.push(openTier(tier, shared));
+    for (const tier of [{ directory, sizeBytes }, ...slower]) places.push(await openTier(tier, shared));
   } catch (error) {
     for (const { cache } of places) await cache.shutdown();
     throw error;
@@ -87,13 +91,13 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   return new TieredCache({ places, buffers: shared.buffers, rules: shared.rules, log });
 }
 
-function openTier(tier: TierOptions, shared: Shared): TierPlace {
+async function openTier(tier: TierOptions, shared: Shared): Promise<TierPlace> {
   if (tier.sizeBytes < SMALLEST_BYTES) {
     throw new CacheError('too-small', `a cache of ${tier.sizeBytes} bytes holds nothing`, 'give it at least 1M');
   }
   return tier.directory === 'memory'
     ? { cache: openInMemory(tier.sizeBytes, shared), volatile: true }
-    : { cache: openOnDisk(tier, shared), volatile: false };
+    : { cache: await openOnDisk(tier, shared), volatile: false };
 }
 
 function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskCache {
@@ -115,7 +119,10 @@ function openInMemory(bytes: number, { options, buffers, rules }: Shared): DiskC
   return new DiskCache({ tier, openIndex: undefined, buffers, chunkBytes, policy, rules, log, onShutdown });
 }
 
-function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buffers, rules }: Shared): DiskCache {
+async function openOnDisk(
+  { directory: named, sizeBytes }: TierOptions,
+  { options, buffers, rules }: Shared,
+): Promise<DiskCache> {
   const { log, storeId, chunkBytes, policy } = options;
   const directory = placeOf(named, storeId);
   try {
@@ -155,7 +162,7 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
   };
   let cache: DiskCache;
   try {
-    cache = new DiskCache(parts);
+    cache = await reading(indexPath, log, () => new DiskCache(parts));
   } catch (error) {
     tier.close();
     fs.closeSync(lock);
@@ -164,6 +171,21 @@ function openOnDisk({ directory: named, sizeBytes }: TierOptions, { options, buf
   const { firstNewId } = cache;
   void cache.loaded.then(() => sweep(tier, cache, firstNewId)); // not before: what has no object yet has its row
   return cache;
+}
+
+/** Opens what reads an index. What its disk fails to read it may read in a moment; if not, the index is begun anew. */
+async function reading<T>(indexPath: string, log: Log, open: () => T): Promise<T> {
+  for (let tries = 0; tries < READ_AGAIN; tries++) {
+    try {
+      return open();
+    } catch (error) {
+      if (!isUnread(error)) throw error;
+      await sleep(READ_AGAIN_MS);
+    }
+  }
+  log.warn({ index: indexPath }, 'the cache index cannot be read, and is begun anew');
+  moveAside(indexPath);
+  return open();
 }
 
 /** Where the cache of one store is, in a directory for those of many. */

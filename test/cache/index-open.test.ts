@@ -6,9 +6,10 @@ import * as path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { mock, test } from 'node:test';
 import { type Cache, CacheError, type ContentKey, openCache } from '../../src/cache/index.ts';
+import { readIndex } from '../../src/cache/index-reader.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { detach } from '../support/watchdog.ts';
-import { fill, temporaryDirectory } from './support.ts';
+import { fill, indexOf, pause, temporaryDirectory } from './support.ts';
 
 const FILES = 20;
 const keyOf = (file: number): ContentKey => ({ file: String(file), version: 'v', size: 8192 });
@@ -56,6 +57,55 @@ test('an index whose disk is full, or that is busy, is left as it is', async () 
     exec.restore();
   }
   await assertAllThere(directory);
+});
+
+/** Has what is asked of SQLite fail, `times` times. */
+function failing(times: number, errcode: number): ReturnType<typeof mock.method> {
+  const { exec } = DatabaseSync.prototype;
+  let left = times;
+  return mock.method(DatabaseSync.prototype, 'exec', function (this: DatabaseSync, sql: string) {
+    if (left-- > 0) throw Object.assign(new Error('not now'), { errcode });
+    exec.call(this, sql);
+  });
+}
+
+const CORRUPT = 11;
+const FULL = 13;
+const IOERR_READ = 266;
+
+test('an index that its disk fails to read is read again, and begun anew only when that does not help', async () => {
+  const directory = temporaryDirectory();
+  await filled(directory);
+  const passing = failing(1, IOERR_READ);
+  await assertAllThere(directory);
+  passing.mock.restore();
+  const unreadable = failing(3, IOERR_READ);
+  const cache = await open(directory);
+  unreadable.mock.restore();
+  await cache.loaded;
+  assert.equal(cache.snapshot().objects, 0, 'mounted all the same');
+  assert.ok(fs.existsSync(`${indexOf(directory)}.unusable`));
+  await cache.shutdown();
+});
+
+test('a damaged index is begun anew as soon as the full disk has room', async () => {
+  const directory = temporaryDirectory();
+  const cache = await open(directory);
+  for (let file = 0; file < FILES; file++) await fill(cache, keyOf(file));
+  const { exec } = DatabaseSync.prototype;
+  let opened = 0;
+  const full = mock.method(DatabaseSync.prototype, 'exec', function (this: DatabaseSync, sql: string) {
+    const opening = sql.includes('journal_mode');
+    if (opening) opened++;
+    if (sql === 'BEGIN' || opening) throw Object.assign(new Error('no'), { errcode: opening ? FULL : CORRUPT });
+    exec.call(this, sql);
+  });
+  for (let tries = 0; tries < 300 && opened < 3; tries++) await pause(100);
+  full.mock.restore();
+  const rows = (): number => readIndex(indexOf(directory)).rows.length;
+  for (let tries = 0; tries < 300 && rows() < FILES; tries++) await pause(100);
+  assert.equal(rows(), FILES);
+  await cache.shutdown();
 });
 
 const notRoot = process.getuid?.() === 0 ? false : 'only root may mount a tmpfs';
