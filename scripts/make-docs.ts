@@ -105,6 +105,9 @@ mount(8) looks for the command in the system's directories: link \`bin/ml-overla
 |---|---|---|
 | control socket, record and log of a mount | \`/run/ml-overlay\` | \`$XDG_RUNTIME_DIR/ml-overlay\`, else \`/tmp/ml-overlay-UID\` |
 | cache (\`cache=auto\`) | \`/var/cache/ml-overlay\` | \`$XDG_CACHE_HOME/ml-overlay\`, else \`~/.cache/ml-overlay\` |
+
+The log of a daemon that was killed, or had something to complain of, stays: for a week, and the newest hundred. \`mount\` and
+\`umount\` take away what is older, and sockets whose daemon is gone.
 `;
 }
 

@@ -7,10 +7,10 @@ import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import type { Access } from '../access/access.ts';
 import { type DaemonReport, type DaemonRequest, REPORT_FD, REQUEST_VARIABLE } from '../config/daemon-request.ts';
+import { forgetDead } from '../control/leftovers.ts';
 import { startTimeOf } from '../control/processes.ts';
 import {
   ensureRuntimeDirectory,
-  forgetDead,
   type MountRecord,
   pathsFor,
   type RecordPaths,

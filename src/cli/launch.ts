@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type DaemonReport, type DaemonRequest, REPORT_FD, REQUEST_VARIABLE } from '../config/daemon-request.ts';
 import { memoryBudget } from '../config/memory.ts';
 import { isAlive, startTimeOf, wantsProcessor } from '../control/processes.ts';
-import { forgetDead } from '../control/registry.ts';
+import { forgetDead } from '../control/leftovers.ts';
 import { type ErrorCode, MloError } from '../errors.ts';
 import { abortConnection } from '../sys/fusectl.ts';
 import { schedulingOf } from '../sys/processor-wait.ts';

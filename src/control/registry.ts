@@ -97,15 +97,6 @@ export function removeRecord({ mountpoint, pid, socket }: MountRecord, withLog =
   }
 }
 
-/** Takes away the records of daemons that did not end by themselves: of this mountpoint, and where nothing is mounted any more. */
-export function forgetDead(directory: string, mountpoint: string): void {
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
-  for (const record of readRecords(directory)) {
-    const gone = record.mountpoint === mountpoint || !mounts.includes(` ${record.device} `);
-    if (gone && !isAlive(record)) removeRecord(record);
-  }
-}
-
 const LONGEST_RECORD = 64 * 1024;
 
 /** Of a regular file only: in another user's directory a name may lead anywhere, or to a pipe that nobody writes to. */
@@ -165,7 +156,8 @@ function directoriesOfUsers(): [path: string, uid: number][] {
   return [...sessions, ...others.map((name): [string, number] => [`/tmp/${name}`, Number(name.slice(11))])];
 }
 
-function belongsTo(directory: string, uid: number): boolean {
+/** A directory of that user, in which nobody else can write. */
+export function belongsTo(directory: string, uid: number): boolean {
   try {
     const found = lstatSync(directory);
     return found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0;
