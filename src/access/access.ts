@@ -110,6 +110,6 @@ export class Access implements AccessObserver, RequestObserver {
   /** Ends timers and writes out what is being recorded. */
   async stop(): Promise<void> {
     this.stall.stop();
-    await Promise.race([this.recorder.stop('unmounted'), sleep(STOP_MS, undefined, { ref: false })]);
+    await Promise.race([this.recorder.end(), sleep(STOP_MS, undefined, { ref: false })]);
   }
 }

@@ -8,7 +8,9 @@ export class Recorder {
   readonly #parts: RecordingParts;
   #recording: Recording | undefined;
   #last: Recording | undefined;
-  #starting = false;
+  /** Resolves when the one that is being begun goes on, or could not be. */
+  #starting: Promise<void> | undefined;
+  #ending = false;
   #count = 0;
 
   constructor(parts: RecordingParts) {
@@ -21,8 +23,9 @@ export class Recorder {
   }
 
   async start(request: RecordRequest): Promise<RecordingSnapshot> {
+    if (this.#ending) throw new MloError('MLO_TRACE', 'this mount is ending', 'mount it again');
     const busy = this.#recording;
-    if (busy !== undefined || this.#starting) {
+    if (busy !== undefined || this.#starting !== undefined) {
       const where = busy === undefined ? '' : ` to ${busy.snapshot().file}`;
       throw new MloError(
         'MLO_TRACE',
@@ -30,25 +33,36 @@ export class Recorder {
         'one at a time: end it with Ctrl-C there',
       );
     }
-    this.#starting = true;
-    try {
-      await this.#last?.end('stopped'); // has ended, and may still write
-      const handle = await openForTrace(request.file, request.force === true, request.device);
-      const recording = new Recording(++this.#count, request, handle, this.#parts, () => {
-        this.#recording = undefined;
-      });
-      this.#recording = recording;
-      this.#last = recording;
-      return recording.snapshot();
-    } finally {
-      this.#starting = false;
-    }
+    const starting = this.#begin(request);
+    const started = (): void => {
+      this.#starting = undefined;
+    };
+    this.#starting = starting.then(started, started);
+    return starting;
   }
 
-  /** Ends it, and answers when it is on the disk. */
+  async #begin(request: RecordRequest): Promise<RecordingSnapshot> {
+    await this.#last?.end('stopped'); // has ended, and may still write
+    const handle = await openForTrace(request.file, request.force === true, request.device);
+    const recording = new Recording(++this.#count, request, handle, this.#parts, () => {
+      this.#recording = undefined;
+    });
+    this.#recording = recording;
+    this.#last = recording;
+    return recording.snapshot();
+  }
+
+  /** Ends it, also one that is just being begun, and answers when it is on the disk. */
   async stop(reason: EndReason = 'stopped'): Promise<RecordingSnapshot | null> {
+    await this.#starting;
     await this.#last?.end(reason);
     return this.snapshot();
+  }
+
+  /** The mount ends: as `stop`, and none is begun any more. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    await this.stop('unmounted');
   }
 
   /** Of the recording that goes on. */

@@ -245,6 +245,19 @@ describe('limits', () => {
     await recorder.start({ file: traceFile() });
     await recorder.stop();
   });
+
+  test('one that is being begun when the mount ends is ended with it, and none is begun after that', async () => {
+    const recorder = recorderWith();
+    const file = traceFile();
+    const starting = recorder.start({ file });
+    await recorder.end();
+    await starting;
+    assert.equal(recorder.recording, undefined);
+    assert.equal(readAll(file).reader.end?.reason, 'unmounted');
+    const late = traceFile();
+    await assert.rejects(recorder.start({ file: late }), { code: 'MLO_TRACE' });
+    assert.ok(!existsSync(late));
+  });
 });
 
 describe('a disk that is slow, or full', () => {
