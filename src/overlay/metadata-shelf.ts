@@ -227,7 +227,7 @@ export class Shelving {
   #begin(listing: Listing): ShelfDraft | undefined {
     const { directory, entries, version } = listing;
     const { node } = directory;
-    const complete = version === '' ? 0 : 1;
+    const complete = version !== '';
     this.#unwritten.delete(listing);
     this.#writtenAtMs.set(listing, this.#core.nowMs());
     this.#absent.delete(directory);
@@ -235,8 +235,8 @@ export class Shelving {
       path: node.path(),
       file: String(node.id),
       birth: node.birth,
-      version: directory.version,
-      complete,
+      version: complete ? version : directory.version, // names that came since are not among these
+      complete: complete ? 1 : 0,
       entries: entries.length,
     } as const;
     return this.#shelf.draft(head, entries.length * ENTRY_BYTES);

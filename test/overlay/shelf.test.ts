@@ -259,6 +259,25 @@ test('a source that was made anew between two mounts is asked anew', async () =>
   for (let i = 0; i < 30; i++) assert.equal((await mount.lookup(node, `f${i}`)).attributes.size, 100);
 });
 
+test('a name that comes after the names were listed is not hidden from the next mount', async () => {
+  const source = makeSource(5);
+  const first = await Mount.open(source);
+  await first.learn(8);
+  const { node: d } = await first.lookup(ROOT, 'd');
+  const { node: f3 } = await first.lookup(d, 'f3');
+  fs.rmSync(path.join(source, 'd', 'f3'));
+  fs.writeFileSync(path.join(source, 'd', 'late'), 'late');
+  assert.equal(await first.overlay.open(f3, fs.constants.O_RDONLY, false, CALLER), -Errno.ESTALE);
+  first.asked.length = 0;
+  await first.lookup(ROOT, 'd'); // who met that walks its path again, past what is known
+  assert.deepEqual(first.asked, ['lookup d']);
+  await first.overlay.stop();
+  const mount = await Mount.open(source);
+  after(() => mount.overlay.stop());
+  const names = await mount.list((await mount.lookup(ROOT, 'd')).node);
+  assert.ok(names.has('late'));
+});
+
 test('what is changed through a mount is asked for by the next, and all else is not', async () => {
   const { source, mount } = await remounted(40, false);
   const { node: d } = await mount.lookup(ROOT, 'd');
