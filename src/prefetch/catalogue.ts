@@ -69,13 +69,13 @@ export class Catalogue {
     return joined(this.#directories[this.#directoryOf[item]!]!, this.#names.get(this.#nameOf[item]!));
   }
 
-  /** The pass (from 1) in which it was read last, modulo 65,536; 0: it was not. */
-  seenIn(item: number): number {
-    return this.#seenIn[item]!;
+  /** Whether a pass (from 1) was the last that it was read in. */
+  seenIn(item: number, pass: number): boolean {
+    return this.#seenIn[item] === stampOf(pass);
   }
 
   see(item: number, pass: number): void {
-    this.#seenIn[item] = pass & 0xffff;
+    this.#seenIn[item] = stampOf(pass);
   }
 
   has(item: number, bits: number): boolean {
@@ -90,13 +90,13 @@ export class Catalogue {
     this.#noted[item]! &= ~bits;
   }
 
-  /** The pass in which it was handed out last, as `seenIn`. */
-  givenIn(item: number): number {
-    return this.#givenIn[item]!;
+  /** As `seenIn`, of handing it out. */
+  givenIn(item: number, pass: number): boolean {
+    return this.#givenIn[item] === stampOf(pass);
   }
 
   give(item: number, pass: number): void {
-    this.#givenIn[item] = pass & 0xffff;
+    this.#givenIn[item] = stampOf(pass);
   }
 
   #grow(): void {
@@ -108,6 +108,11 @@ export class Catalogue {
     this.#seenIn = grown(this.#seenIn, new Uint16Array(room));
     this.#noted = grown(this.#noted, new Uint8Array(room));
   }
+}
+
+/** A pass in 16 bits, of which 0 is none. */
+function stampOf(pass: number): number {
+  return 1 + ((pass - 1) % 0xffff);
 }
 
 function grown<T extends Uint32Array | Float64Array | Uint16Array | Uint8Array>(before: T, after: T): T {

@@ -262,14 +262,14 @@ export class SetPass implements Order, SpentOwner {
   }
 
   #seen(item: number): boolean {
-    return this.#catalogue.seenIn(item) === (this.#pass & 0xffff);
+    return this.#catalogue.seenIn(item, this.#pass);
   }
 
   /** The item, unless it was read in this pass, is there, or was given before. */
   #give(item: number): Wanted | undefined {
     const catalogue = this.#catalogue;
     if (this.#seen(item) || catalogue.has(item, Noted.CACHED)) return undefined;
-    return catalogue.givenIn(item) === (this.#pass & 0xffff) ? undefined : this.#wanted(item);
+    return catalogue.givenIn(item, this.#pass) ? undefined : this.#wanted(item);
   }
 
   #wanted(item: number): Wanted {

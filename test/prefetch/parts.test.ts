@@ -201,7 +201,12 @@ test('a catalogue finds its files by path, and keeps what is noted of them', () 
   catalogue.clear(7, Noted.UNREAD);
   assert.deepEqual([catalogue.has(7, Noted.UNREAD), catalogue.has(7, Noted.CACHED)], [false, true]);
   catalogue.give(7, 2);
-  assert.deepEqual([catalogue.givenIn(7), catalogue.givenIn(8)], [2, 0]);
+  assert.deepEqual([catalogue.givenIn(7, 2), catalogue.givenIn(7, 1), catalogue.givenIn(8, 2)], [true, false, false]);
   catalogue.see(7, 3);
-  assert.deepEqual([catalogue.seenIn(7), catalogue.seenIn(8)], [3, 0]);
+  assert.deepEqual([catalogue.seenIn(7, 3), catalogue.seenIn(7, 2), catalogue.seenIn(8, 3)], [true, false, false]);
+  for (const pass of [65_534, 65_535, 65_536, 131_072]) {
+    assert.ok(!catalogue.seenIn(7, pass) && !catalogue.givenIn(8, pass), `pass ${pass}`);
+    catalogue.see(7, pass);
+    assert.ok(catalogue.seenIn(7, pass) && !catalogue.seenIn(7, pass + 1), `pass ${pass}`);
+  }
 });
