@@ -310,6 +310,19 @@ test('what was read, and is not to be read again, may go for what will be', () =
   plans.stop();
 });
 
+test('what one plan is done with does not go while another has it still to come', () => {
+  const { plans, announce, open, spent } = setUp();
+  announce(`#ml-overlay-plan 1 name=one\n${lines(['a', 'b'])}`);
+  announce(`#ml-overlay-plan 1 name=two\n${lines(['a', 'c', 'a'])}`);
+  open('a');
+  assert.equal(spent.bytes, 0);
+  open('b');
+  assert.equal(spent.bytes, 1000);
+  open('a');
+  assert.equal(spent.bytes, 2000);
+  plans.stop();
+});
+
 test('where a job goes by its plan nothing is to be guessed, as long as it does', () => {
   const { plans, announce, open, asked, clock } = setUp();
   announce(lines(names(10)));

@@ -140,16 +140,19 @@ export class Plans {
     if (this.#plans.size === 0) return;
     const path = file.path();
     const nowMs = this.#host.nowMs();
-    let found = false;
-    for (const { plan } of this.#plans.values()) {
-      if (!plan.opened(path, hidden, nowMs)) continue;
-      found = true;
-      // What was read, and is not read again soon, goes for what will be.
-      if (!plan.wants(path) && this.#host.keeps(file.fileKey)) {
-        this.#spent.add(file.fileKey, plan, 0, file.attributes.size);
-      }
+    let reads: Plan | undefined;
+    for (const { plan } of this.#plans.values()) if (plan.opened(path, hidden, nowMs)) reads = plan;
+    if (reads === undefined) return;
+    // What was read, and is not read again soon by any job, goes for what will be.
+    if (!this.#isWanted(path) && this.#host.keeps(file.fileKey)) {
+      this.#spent.add(file.fileKey, reads, 0, file.attributes.size);
     }
-    if (found) this.#orders.wake();
+    this.#orders.wake();
+  }
+
+  #isWanted(path: string): boolean {
+    for (const { plan } of this.#plans.values()) if (plan.wants(path)) return true;
+    return false;
   }
 
   /** Whether a job goes by its plan below that directory, and the plan has more to come there. */
