@@ -128,6 +128,11 @@ export const errorTable = {
     exit: Exit.system,
     remedy: 'see ml-overlay status MOUNTPOINT for the cache and its size',
   },
+  MLO_PINNED: {
+    meaning: 'What is pinned is not dropped, nor unpinned but by the path that was pinned.',
+    exit: Exit.usage,
+    remedy: 'take the pin back first: ml-overlay warmup --unpin PATH',
+  },
   MLO_PLAN: {
     meaning: 'A plan of what a job will read cannot be taken.',
     exit: Exit.usage,

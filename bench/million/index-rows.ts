@@ -46,5 +46,6 @@ function rowOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats, id: number): IndexR
     exposed: 0,
     synced: 1,
     used: Math.floor(Date.now() / 1000),
+    pin: 0,
   };
 }

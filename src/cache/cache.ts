@@ -6,6 +6,7 @@
  */
 import type { Carrier } from '../sys/carrier.ts';
 import type { Outcome } from '../sys/errno.ts';
+import type { Pin, PinSnapshot, Pins } from './eviction/pins.ts';
 import type { Refusals } from './eviction/room.ts';
 import type { ScrubSnapshot } from './scrub.ts';
 
@@ -134,6 +135,8 @@ export interface CacheSnapshot {
   evictions: number;
   evictedBytes: number;
   pinnedBytes: number;
+  /** What is pinned by path or glob, and how much of it is kept. */
+  pins: PinSnapshot[];
   /** Of what is in use: bytes of objects that are out of the cache, and that somebody still reads. */
   heldBytes: number;
   /** Chunks of earlier runs that were held against their checksums, and those that were found damaged. */
@@ -143,6 +146,17 @@ export interface CacheSnapshot {
   scrub: ScrubSnapshot;
   /** 'ok', or what is wrong with which tier, and since when. */
   health: string;
+}
+
+/** What is kept whatever else needs room. */
+export interface Pinning {
+  readonly pins: Pins;
+  /** What pins a file, by where it lies. */
+  of(file: string, reader: ContentReader): Pin | undefined;
+  /** Has what is kept of a content pinned, when it lies where it is to be. False: it has no room where such content is kept. */
+  apply(key: ContentKey, reader: ContentReader): Promise<boolean>;
+  /** Resolves to true when all that is kept now is written down, so that another run knows of it; false: that takes too long. */
+  noted(): Promise<boolean>;
 }
 
 export interface Cache {
@@ -166,6 +180,7 @@ export interface Cache {
   drop(file: string): void;
   /** So much of what is free is for what is brought ahead: misses of readers leave it. Replaces what was claimed before. */
   claim(bytes: number): void;
+  readonly pinning: Pinning;
   /** Drops a file that nobody reads; resolves when its space is free: so many bytes. 0: it is in use, pinned or not there. */
   give(file: string): Promise<number>;
   /** Of one tier, by its path. Of what is kept beyond a smaller size, what is worth least goes; resolves when it has. */

@@ -13,9 +13,10 @@ import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
 import { chunkBytesOf, WHOLE_FILE_BYTES } from './chunk-size.ts';
 import type { ObjectItem } from './eviction/object-item.ts';
+import { Pins } from './eviction/pins.ts';
 import { policies } from './eviction/policies.ts';
 import { Room } from './eviction/room.ts';
-import { Rules } from './eviction/rules.ts';
+import { NEVER_CACHE, Rules } from './eviction/rules.ts';
 import type { IndexDatabase, IndexRow } from './index-db.ts';
 import { IndexWriter } from './index-writer.ts';
 import { Integrity } from './integrity.ts';
@@ -25,6 +26,7 @@ import type { ObjectHost } from './object-host.ts';
 import { noIndex, type ObjectIndex } from './object-index.ts';
 import { ObjectTable } from './object-table.ts';
 import { OpenObjects } from './open-objects.ts';
+import { TierPinning } from './pinning.ts';
 import { Promised } from './promised.ts';
 import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
@@ -79,9 +81,11 @@ export class DiskCache implements Cache, ObjectHost {
   /** Bytes of objects that are dropped and held. */
   #heldBytes = 0;
   readonly #room: Room;
+  readonly pinning: TierPinning;
 
   constructor(parts: DiskCacheParts) {
-    const { tier, openIndex, buffers, chunkBytes, policy, rules, log, onShutdown, awakeMost } = parts;
+    const { tier, openIndex, buffers, chunkBytes, policy, log, onShutdown, awakeMost } = parts;
+    const { rules = new Rules(new Pins([]), []) } = parts;
     this.#onShutdown = onShutdown;
     this.tier = tier;
     this.buffers = buffers;
@@ -91,10 +95,11 @@ export class DiskCache implements Cache, ObjectHost {
     this.#room = new Room({
       tier,
       policy: policies[policy ?? 'mix'],
-      rules: rules ?? new Rules({ pin: [], neverCache: [] }),
+      rules,
+      keepsPinned: (object) => this.#neighbours?.keptBelow(object) !== true,
       wholeBytes: WHOLE_FILE_BYTES,
       chunkBytes,
-      rowsLeft: () => this.#index.unloaded.rows,
+      rowsLeft: () => this.pinning.unpinnedRows,
       bring: (most) => this.#index.bring(most),
       wake: (objectId) => this.#objects.wake(objectId),
       evict: (object) => this.#evict(object),
@@ -109,12 +114,14 @@ export class DiskCache implements Cache, ObjectHost {
       tier,
       log,
       resume: (row: IndexRow) => objects.resume(row),
+      pinned: (pin: number) => rules.pins.has(pin),
       rests: (id: number) => room.atRest.of(id) >= 0,
       written: () => objects.restMore(),
       rowsLost: () => objects.forgetResting(),
     };
     this.#index = openIndex ? new IndexWriter({ openIndex, ...writer }) : noIndex;
     this.#nextId = Math.max(this.#nextId, this.#index.firstFreeId);
+    this.pinning = new TierPinning({ rules, room, objects, index: () => this.#index });
     void this.loaded.then(() => {
       this.#room.bring();
       if (tier.usedBytes > tier.sizeBytes) return this.#room.shrink(); // it had more room before
@@ -164,7 +171,7 @@ export class DiskCache implements Cache, ObjectHost {
       const item = this.#room.admit(key, reader);
       if (item === undefined) return undefined;
       object = this.begin(key, item, chunkBytesOf(key.size, this.#chunkBytes));
-    } else this.#room.accessed(object, reader);
+    } else if (this.#room.accessed(object, reader)) this.#index.touch(object);
     object.usedLately = true;
     object.references++;
     object.used();
@@ -179,7 +186,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   refuses(file: string, reader: ContentReader): boolean {
-    return this.#room.ruleOf(file, reader) === 'never';
+    return this.#room.ruleOf(file, reader) === NEVER_CACHE;
   }
 
   has(key: ContentKey): boolean {
@@ -253,7 +260,7 @@ export class DiskCache implements Cache, ObjectHost {
       policy: this.#room.policyName,
       evictions: this.#room.evictions,
       evictedBytes: this.#room.evictedBytes,
-      pinnedBytes: this.#room.pinnedBytes,
+      ...this.pinning.snapshot(),
       heldBytes: this.#heldBytes,
       checkedChunks: this.integrity.checkedChunks,
       damagedChunks: this.integrity.damagedChunks,
@@ -273,6 +280,7 @@ export class DiskCache implements Cache, ObjectHost {
     this.tier.close();
     this.#scrubber.stop();
     this.#objects.shutdown();
+    this.pinning.stop();
     await this.#index.shutdown();
     this.#open.closeAll();
     this.#onShutdown();
@@ -381,7 +389,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   reused(object: CacheObject): void {
     if (object.dropped) return;
-    this.#room.accessed(object, undefined);
+    this.#room.accessed(object, undefined); // pins nothing: by what name is not known
     this.#neighbours?.reused(object);
   }
 
@@ -410,7 +418,7 @@ export class DiskCache implements Cache, ObjectHost {
 
   async #evict(object: CacheObject): Promise<boolean> {
     const elsewhere = (await this.#neighbours?.leaving(object)) ?? false;
-    if (object.dropped || object.held) return false;
+    if (object.dropped || object.held || object.item.pinned) return false; // it may be by now
     object.letGo?.();
     this.remove(object);
     await object.unlinked;

@@ -15,7 +15,7 @@ import { crc32 } from 'node:zlib';
 import type { Log } from '../telemetry/log.ts';
 import { LogCheckpoint } from './log-checkpoint.ts';
 
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 export interface IndexRow {
   id: number;
@@ -33,6 +33,8 @@ export interface IndexRow {
   synced: number;
   /** When it was last used, to some minutes; seconds since 1970. */
   used: number;
+  /** The number of what pins it (eviction/pins.ts); 0: nothing does. */
+  pin: number;
 }
 
 /** Of what the index holds, or of what of it was not read yet. */
@@ -51,7 +53,7 @@ export interface IndexSlice {
   last: number | undefined;
 }
 
-export const COLUMNS = 'id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, seal';
+export const COLUMNS = 'id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, pin, seal';
 
 export class IndexDatabase {
   #db: DatabaseSync;
@@ -84,7 +86,7 @@ export class IndexDatabase {
       CREATE TABLE IF NOT EXISTS objects (
         id INTEGER PRIMARY KEY, file TEXT NOT NULL, version TEXT NOT NULL, size INTEGER NOT NULL,
         chunkBytes INTEGER NOT NULL, chunks BLOB, sums, bytes INTEGER NOT NULL, exposed INTEGER NOT NULL,
-        synced INTEGER NOT NULL, used INTEGER NOT NULL, seal INTEGER NOT NULL
+        synced INTEGER NOT NULL, used INTEGER NOT NULL, pin INTEGER NOT NULL, seal INTEGER NOT NULL
       );
       CREATE INDEX IF NOT EXISTS byFile ON objects (file, bytes);
     `);
@@ -92,7 +94,9 @@ export class IndexDatabase {
     this.#putMeta('schema', String(SCHEMA_VERSION));
     this.#putMeta('store', storeId);
     if (!this.rebooted) this.#putMeta('boot', boot);
-    this.#put = db.prepare(`INSERT OR REPLACE INTO objects (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#put = db.prepare(
+      `INSERT OR REPLACE INTO objects (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
     this.#delete = db.prepare('DELETE FROM objects WHERE id = ?');
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE file = ? ORDER BY id DESC LIMIT 1`);
     this.#slice = db.prepare(`SELECT ${COLUMNS} FROM objects WHERE id > ? ORDER BY id LIMIT ?`);
@@ -206,9 +210,9 @@ export class IndexDatabase {
     try {
       for (const id of deleted) this.#delete.run(id);
       for (const r of rows) {
-        const { id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used } = r;
+        const { id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, pin } = r;
         const seal = sealOf(r);
-        this.#put.run(id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, seal);
+        this.#put.run(id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, pin, seal);
       }
       this.#db.exec('COMMIT');
     } catch (error) {
@@ -228,9 +232,9 @@ export interface SealedRow extends IndexRow {
 }
 
 export function sealOf(row: IndexRow): number {
-  const { id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used } = row;
+  const { id, file, version, size, chunkBytes, chunks, sums, bytes, exposed, synced, used, pin } = row;
   const list = typeof sums === 'number' ? sums : '';
-  const words = `${id} ${file} ${version} ${size} ${chunkBytes} ${bytes} ${exposed} ${synced} ${used} ${list}`;
+  const words = `${id} ${file} ${version} ${size} ${chunkBytes} ${bytes} ${exposed} ${synced} ${used} ${pin} ${list}`;
   let seal = crc32(words, chunks === null ? 1 : 0);
   if (chunks instanceof Uint8Array) seal = crc32(chunks, seal);
   return sums instanceof Uint8Array ? crc32(sums, seal) : seal;

@@ -4,6 +4,7 @@
  *
  * Meanwhile all rows are looked through once after the start, in slices of some 2 ms, for those that count for nothing.
  */
+import { PinTally } from './eviction/pins.ts';
 import { type IndexDatabase, type IndexRow, type IndexTotals, mayPass } from './index-db.ts';
 
 const SLICE_ROWS = 300;
@@ -15,6 +16,8 @@ const PATIENCE_MS = 60_000;
 export interface LoaderHost {
   /** Whether an id has an object already, or is about to be deleted. */
   handled(id: number): boolean;
+  /** Whether a row's pin is one still. */
+  pinned(pin: number): boolean;
   resume(row: IndexRow): void;
   /** A row that counts for nothing: it is to be deleted. */
   discard(id: number): void;
@@ -26,9 +29,10 @@ export interface LoaderHost {
   failed(error: unknown): void;
 }
 
-/** Rows that are no objects, and how many of them are of complete content as far as is known. */
+/** Rows that are no objects, and as far as is known how many of them are of complete content, and what they are pinned by. */
 export interface RowsLeft extends IndexTotals {
   complete: number;
+  readonly pinned: PinTally;
 }
 
 export class IndexLoader {
@@ -53,7 +57,7 @@ export class IndexLoader {
   constructor(db: IndexDatabase, host: LoaderHost) {
     this.#db = db;
     this.#host = host;
-    this.#left = { ...db.totals, complete: 0 };
+    this.#left = { ...db.totals, complete: 0, pinned: new PinTally() };
     this.lastId = db.lastId;
   }
 
@@ -92,21 +96,22 @@ export class IndexLoader {
     this.#count(row, 1);
   }
 
-  #count({ id, bytes, chunks }: IndexRow, by: 1 | -1): void {
+  #count({ id, bytes, chunks, pin }: IndexRow, by: 1 | -1): void {
     this.#left.rows += by;
     this.#left.bytes += by * bytes;
     if (id > this.#lookedAt) return;
     this.#seen.rows += by;
     this.#seen.bytes += by * bytes;
     if (chunks === null) this.#left.complete += by;
+    this.#left.pinned.add(pin, by, by * bytes);
   }
 
-  /** Resumes the next `most` rows or so, in the order of their ids and over again. */
+  /** Resumes the next `most` rows or so, in the order of their ids and over again; not those that are pinned. */
   bring(most: number): void {
     if (this.#ended || this.#left.rows <= 0) return;
     try {
       const { rows, last } = this.#db.slice(this.#broughtTo, most);
-      for (const row of rows) if (this.waits(row.id)) this.resume(row);
+      for (const row of rows) if (this.waits(row.id) && !this.#host.pinned(row.pin)) this.resume(row);
       this.#broughtTo = last === undefined || last >= this.lastId ? 0 : last;
     } catch (error) {
       this.#bears(error);
@@ -128,11 +133,12 @@ export class IndexLoader {
     }
   }
 
-  #see({ id, bytes, chunks, synced }: IndexRow): void {
+  #see({ id, bytes, chunks, synced, pin }: IndexRow): void {
     this.#seen.rows++;
     this.#seen.bytes += bytes;
     if (chunks === null) this.#left.complete++;
     if (synced === 0) this.#host.unsynced(id);
+    this.#left.pinned.add(pin, 1, bytes);
   }
 
   #lookedThrough(): void {
@@ -162,6 +168,7 @@ export class IndexLoader {
     this.#stop();
     const { bytes } = this.#left;
     Object.assign(this.#left, { rows: 0, bytes: 0, complete: 0 });
+    this.#left.pinned.clear();
     return bytes;
   }
 }

@@ -6,7 +6,7 @@ import type { Log } from '../telemetry/log.ts';
 import { type IndexDatabase, type IndexRow, isCorrupt, mayPass } from './index-db.ts';
 import { IndexLoader, type LoaderHost } from './index-loader.ts';
 import type { CacheObject } from './object.ts';
-import type { ObjectIndex } from './object-index.ts';
+import type { ObjectIndex, UnloadedRows } from './object-index.ts';
 import { Syncer } from './syncer.ts';
 import type { Tier } from './tier.ts';
 
@@ -26,6 +26,8 @@ export interface IndexWriterParts {
   log: Log;
   /** Called with every row of an earlier run. */
   resume: (row: IndexRow) => void;
+  /** Whether the number of a pin is that of one still. */
+  pinned: (pin: number) => boolean;
   /** Whether an object rests. */
   rests: (id: number) => boolean;
   /** What was waiting to be written has been, or some of it. */
@@ -53,6 +55,7 @@ export class IndexWriter implements ObjectIndex {
   readonly #loaded = Promise.withResolvers<void>();
   #flushTimer: NodeJS.Timeout | undefined;
   #failing = false;
+  batches = 0;
   #closed = false;
   /** All rows were looked at, and those that do not count any more are about to be deleted. */
   #settling = false;
@@ -78,6 +81,7 @@ export class IndexWriter implements ObjectIndex {
   #load(): IndexLoader {
     const host: LoaderHost = {
       handled: (id) => this.#rows.has(id) || this.#deleted.has(id) || this.#parts.rests(id),
+      pinned: (pin) => this.#parts.pinned(pin),
       resume: (row) => this.#parts.resume(row),
       discard: (id) => this.#discard(id),
       unsynced: (id) => this.#syncer.addRow(id),
@@ -90,10 +94,9 @@ export class IndexWriter implements ObjectIndex {
     return loader;
   }
 
-  /** Rows of earlier runs that are no objects, and how many of complete content: of those that were looked at. */
-  get unloaded(): { rows: number; complete: number } {
-    const { rows, complete } = this.#loader.left;
-    return { rows: Math.max(0, rows), complete };
+  get unloaded(): UnloadedRows {
+    const { rows, complete, pinned } = this.#loader.left;
+    return { rows: Math.max(0, rows), complete, pinned };
   }
 
   /** Resolves when every row of earlier runs was looked at or given up: what no row speaks of then is left over. */
@@ -276,6 +279,11 @@ export class IndexWriter implements ObjectIndex {
     }, afterMs).unref();
   }
 
+  /** Batches until all objects that wait now are written: the first come first. */
+  get waiting(): number {
+    return Math.ceil(this.#dirty.size / BATCH_ROWS);
+  }
+
   /** Something is to be written. */
   get #waits(): boolean {
     return this.#dirty.size + this.#amended.size + this.#deleted.size > 0;
@@ -296,6 +304,7 @@ export class IndexWriter implements ObjectIndex {
       return false;
     }
     this.#failing = false;
+    this.batches++;
     for (const object of objects) this.#dirty.delete(object);
     for (const { id } of amended) this.#amended.delete(id);
     for (const id of deleted) this.#deleted.delete(id);

@@ -8,6 +8,8 @@ export interface Neighbours {
   spare(): CacheObject | undefined;
   /** One that was parked is in use again. */
   reused(object: CacheObject): void;
+  /** A slower tier has it as well, and keeps it when it is pinned. */
+  keptBelow(object: CacheObject): boolean;
   /** It is to be moved, or let go of. */
   queued(object: CacheObject): boolean;
   /** Its last byte has come. */

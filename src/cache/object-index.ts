@@ -1,10 +1,20 @@
 /** What is written down of the objects of a tier, so that the next run finds them: index-writer.ts; in memory, nothing. */
+import { PinTally } from './eviction/pins.ts';
 import type { IndexRow } from './index-db.ts';
 import type { CacheObject } from './object.ts';
 
+/** Rows of earlier runs that are no objects; of those that were looked at, how many of complete content, and by what pinned. */
+export interface UnloadedRows {
+  readonly rows: number;
+  readonly complete: number;
+  readonly pinned: PinTally;
+}
+
 export interface ObjectIndex {
-  /** Rows of earlier runs that are no objects, and how many of complete content: of those that were looked at. */
-  readonly unloaded: { rows: number; complete: number };
+  readonly unloaded: UnloadedRows;
+  /** Batches that were written, and those until all that is to be known of objects now is written. */
+  readonly batches: number;
+  readonly waiting: number;
   /** Resolves when every row of earlier runs was looked at or given up. */
   readonly loaded: Promise<void>;
   /** The lowest id that no row has. */
@@ -45,7 +55,9 @@ export interface ObjectIndex {
 
 /** Of a tier in memory: it ends with the process, and no other run will look for it. */
 export const noIndex: ObjectIndex = {
-  unloaded: { rows: 0, complete: 0 },
+  unloaded: { rows: 0, complete: 0, pinned: new PinTally() },
+  batches: 0,
+  waiting: 0,
   loaded: Promise.resolve(),
   firstFreeId: 1,
   after: () => ({ found: [], last: undefined }),

@@ -117,7 +117,7 @@ export class ObjectTable {
       return;
     }
     if (before !== undefined) host.remove(before);
-    object.item = room.resumed(object);
+    object.item = room.resumed(object, row.pin);
     this.#index.resumed(object);
     this.add(object);
   }

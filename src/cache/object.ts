@@ -126,6 +126,7 @@ export class CacheObject implements CachedContent {
       exposed: this.exposed ? 1 : 0,
       synced: this.synced ? 1 : 0,
       used: this.usedAtS,
+      pin: this.item.pin,
     };
   }
 

@@ -12,11 +12,13 @@ import { BufferPool } from './buffers.ts';
 import type { Cache } from './cache.ts';
 import { DiskCache } from './disk-cache.ts';
 import { CacheError } from './error.ts';
+import { Pins } from './eviction/pins.ts';
 import { type PathRules, Rules } from './eviction/rules.ts';
 import { IndexDatabase, isOutside, isUnread, moveAside } from './index-db.ts';
 import { isStill, takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
 import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
+import { PinFile } from './pin-file.ts';
 import { Tier } from './tier.ts';
 import { TieredCache, type TierPlace } from './tiers.ts';
 
@@ -77,11 +79,12 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const shared: Shared = {
     options,
     buffers: new BufferPool(options.bufferBytes ?? BUFFER_BYTES),
-    rules: new Rules(options.rules ?? { pin: [], neverCache: [] }),
+    rules: new Rules(new Pins(options.rules?.pin ?? []), options.rules?.neverCache ?? []),
   };
   const places: TierPlace[] = [];
   try {
-    for (const tier of [{ directory, sizeBytes }, ...slower]) places.push(await openTier(tier, shared));
+    // The last first: what is pinned is kept there, and has to be known before a row of any of them becomes an object.
+    for (const tier of [{ directory, sizeBytes }, ...slower].toReversed()) places.unshift(await openTier(tier, shared));
   } catch (error) {
     for (const { cache } of places) await cache.shutdown();
     throw error;
@@ -137,6 +140,7 @@ async function openOnDisk(
   }
   let lock = lockFor(directory, named);
   const tier = new Tier({ directory, name: named, sizeBytes, reserveBytes: options.reserveBytes, log });
+  if (!rules.pins.kept) rules.pins.keepIn(new PinFile(directory, log));
   const indexPath = path.join(directory, 'index.sqlite');
   const parts = {
     tier,
@@ -157,6 +161,7 @@ async function openOnDisk(
       const before = lock; // its file has gone with the directory: whoever comes first has the new one
       lock = lockFor(directory, named);
       fs.closeSync(before);
+      void rules.pins.save();
     },
     onShutdown: () => fs.closeSync(lock),
   };

@@ -19,11 +19,12 @@ import type { BufferPool } from './buffers.ts';
 import type { Cache, CachedContent, CacheSnapshot, ContentKey, ContentReader, TierSnapshot } from './cache.ts';
 import type { DiskCache } from './disk-cache.ts';
 import type { ObjectItem } from './eviction/object-item.ts';
-import type { Rules } from './eviction/rules.ts';
+import { NO_RULE, type Rules } from './eviction/rules.ts';
 import { copyObject } from './move.ts';
 import { type Move, Mover, type Pace } from './mover.ts';
 import type { CacheObject } from './object.ts';
 import type { ScrubSnapshot } from './scrub.ts';
+import { TieredPinning } from './tiered-pinning.ts';
 
 /** No file takes more of a faster tier than this: it is for many small ones, of which each saves a trip. */
 const SHARE_MOST = 1 / 4;
@@ -48,7 +49,7 @@ export interface TieredCacheParts {
   log: Log;
 }
 
-class PlacedTier {
+export class PlacedTier {
   readonly cache: DiskCache;
   readonly volatile: boolean;
   readonly at: number;
@@ -95,6 +96,7 @@ export class TieredCache implements Cache {
   readonly #last: PlacedTier;
   readonly #rules: Rules;
   readonly #mover: Mover;
+  readonly pinning: TieredPinning;
   readonly loaded: Promise<void>;
   /** Copies that have not come to their end: until then there are two objects of a file, and no double. */
   #copying = 0;
@@ -116,11 +118,14 @@ export class TieredCache implements Cache {
         leaving: (object) => this.#leaving(tier, object),
         spare: () => tier.spare(),
         reused: (object) => this.#read(tier, object),
+        keptBelow: (object) => tier !== this.#last && this.#last.has(object),
         queued: (object) => this.#mover.queued(object),
         completed: (object) => this.#completed(tier, object),
         removed: (object) => this.#removed(tier, object),
       };
     }
+    const copy = { tiers: this.#tiers, copy: (moving: Moving): Promise<boolean> => this.#copy(moving) };
+    this.pinning = new TieredPinning({ rules, ...copy });
     void this.loaded.then(() => this.#findDoubles());
   }
 
@@ -156,9 +161,9 @@ export class TieredCache implements Cache {
 
   /** Of a content that no tier has anything of. */
   #enter(key: ContentKey, reader: ContentReader | undefined): CachedContent | undefined {
-    const rule = reader === undefined ? 'none' : this.#rules.of(key.file, () => reader.path());
+    const rule = reader === undefined ? NO_RULE : this.#rules.of(key.file, () => reader.path());
     // What is always kept is kept where nothing has to leave for another tier; what never is, the last tier counts.
-    for (const tier of rule === 'none' ? this.#tiers : []) {
+    for (const tier of rule === NO_RULE ? this.#tiers : []) {
       if (tier === this.#last || !tier.mayHold(key.size) || !tier.cache.fits(key.size)) continue;
       const content = tier.cache.acquire(key, reader);
       if (content === undefined) continue;
@@ -236,7 +241,7 @@ export class TieredCache implements Cache {
       policy: all[0]!.policy,
       evictions: sum(({ evictions }) => evictions),
       evictedBytes: sum(({ evictedBytes }) => evictedBytes),
-      pinnedBytes: sum(({ pinnedBytes }) => pinnedBytes),
+      ...this.pinning.snapshot(),
       heldBytes: sum(({ heldBytes }) => heldBytes),
       checkedChunks: sum(({ checkedChunks }) => checkedChunks),
       damagedChunks: sum(({ damagedChunks }) => damagedChunks),
@@ -357,7 +362,7 @@ export class TieredCache implements Cache {
   }
 }
 
-interface Moving {
+export interface Moving {
   object: CacheObject;
   from: PlacedTier;
   to: PlacedTier;

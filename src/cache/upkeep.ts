@@ -5,10 +5,12 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { Chunks, checksum } from './chunks.ts';
+import { type PinSnapshot, PinTally, shareOf } from './eviction/pins.ts';
 import type { IndexRow } from './index-db.ts';
 import { type IndexContents, readIndex } from './index-reader.ts';
 import { takeLock } from './lock.ts';
 import { objectPath, objectsDirectory } from './objects-directory.ts';
+import { PIN_FILE, readPins } from './pin-file.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -43,6 +45,19 @@ function looksOurs(directory: string): boolean {
 
 export function contentsOf({ directory }: SourceCache): IndexContents {
   return readIndex(path.join(directory, 'index.sqlite'));
+}
+
+/** What is pinned in it, and how much of that the index says is there; undefined: the list cannot be used. */
+export function pinsOf({ directory }: SourceCache, { rows }: IndexContents): PinSnapshot[] | undefined {
+  const tally = new PinTally();
+  for (const { pin, bytes } of rows) tally.add(pin, 1, bytes);
+  try {
+    return readPins(path.join(directory, PIN_FILE)).map(({ by, text, numbers }) => {
+      return { by, text, ...shareOf(numbers, [tally]) };
+    });
+  } catch {
+    return undefined;
+  }
 }
 
 export interface DamagedObject {
@@ -155,7 +170,7 @@ export function clearCache({ directory }: SourceCache): Cleared {
   }
   removeEmpty(objects);
   for (const { name } of entries(directory)) {
-    if (/^((index\.sqlite(\.unusable)?|names\.sqlite)(-wal|-shm)?|probe)$/.test(name))
+    if (/^((index\.sqlite(\.unusable)?|names\.sqlite)(-wal|-shm)?|pins(\.new|\.unusable)?|probe)$/.test(name))
       fs.rmSync(path.join(directory, name));
   }
   if (entries(directory).every(({ name }) => name === 'lock')) fs.rmSync(path.join(directory, 'lock'));

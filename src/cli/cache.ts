@@ -10,10 +10,13 @@ import {
   contentsOf,
   type DamagedObject,
   type IndexContents,
+  pinsOf,
   type SourceCache,
 } from '../cache/upkeep.ts';
 import { formatSize } from '../config/units.ts';
 import { Exit, MloError } from '../errors.ts';
+import type { PinStats } from '../telemetry/stats.ts';
+import { pinStats } from './pin-stats.ts';
 import { clean } from './stats-text.ts';
 
 export const help = `Usage: ml-overlay cache list DIR [--objects] [--json]
@@ -23,7 +26,7 @@ export const help = `Usage: ml-overlay cache list DIR [--objects] [--json]
 DIR is what --cache was given; it may hold the caches of several sources. A cache that a mount uses is only named by list,
 and refused by the others: unmount first.
 
-list: of each source how many files are cached and how much of them.
+list: of each source how many files are cached and how much of them, and what is pinned.
 
   --objects  each file too: its number at the source, its size, the bytes that are there, when it was last used
 
@@ -105,14 +108,25 @@ interface Listed {
   bytes: number | null;
   lastUsed: string | null;
   unusable: string | null;
+  /** What `warmup --pin` and the mount's `pin` have pinned; null: the list cannot be used. */
+  pins: PinStats[] | null;
   objects?: { file: string; size: number; bytes: number; complete: boolean; lastUsed: string }[];
 }
 
 function listed(cache: SourceCache, objects: boolean): Listed {
   const { directory, holder } = cache;
-  const nothing = { source: null, files: null, completeFiles: null, bytes: null, lastUsed: null, unusable: null };
+  const nothing = {
+    source: null,
+    files: null,
+    completeFiles: null,
+    bytes: null,
+    lastUsed: null,
+    unusable: null,
+    pins: null,
+  };
   if (holder !== undefined) return { directory, inUseBy: Number(holder), ...nothing };
-  const { rows, storeId, unusable = null } = contentsOf(cache);
+  const contents = contentsOf(cache);
+  const { rows, storeId, unusable = null } = contents;
   const found: Listed = {
     directory,
     source: storeId,
@@ -122,6 +136,7 @@ function listed(cache: SourceCache, objects: boolean): Listed {
     bytes: rows.reduce((sum, { bytes }) => sum + bytes, 0),
     lastUsed: rows.length === 0 ? null : when(rows.reduce((latest, { used }) => Math.max(latest, used), 0)),
     unusable,
+    pins: pinsOf(cache, contents)?.map(pinStats) ?? null,
   };
   if (objects) {
     found.objects = rows.map(({ file, size, bytes, chunks, used }) => {
@@ -144,6 +159,7 @@ function listText({
   bytes,
   lastUsed,
   unusable,
+  pins,
   objects,
 }: Listed): string[] {
   if (inUseBy !== null) return [directory, `  in use by process ${inUseBy}: ml-overlay status shows what is in it`];
@@ -151,6 +167,11 @@ function listText({
   if (unusable !== null) lines.push(`  unusable   ${clean(unusable)}: the next mount begins it anew`);
   lines.push(`  files      ${files}, ${completeFiles} of them complete; ${formatSize(bytes ?? 0)}`);
   if (lastUsed !== null) lines.push(`  last used  ${lastUsed}`);
+  if (pins === null) lines.push('  pins       the list is unusable: the next mount begins it anew');
+  for (const { path, glob, files: kept, bytes: there } of pins ?? []) {
+    const what = path === null ? `-o pin=${glob}` : `/${path}`;
+    lines.push(`  pinned     ${clean(what)}  ${kept} files, ${formatSize(there)}`);
+  }
   for (const { file, size, bytes: there, lastUsed: used } of objects ?? []) {
     lines.push(`  ${clean(file)}  ${formatSize(size)}  ${Math.floor((100 * there) / size)} %  ${used}`);
   }

@@ -15,7 +15,8 @@ Mounts over a slow or remote directory and keeps what is read, for training jobs
   stats MOUNTPOINT [--watch] [--json] where reads are served from, who waits, what would help
   trace record MOUNTPOINT [FILE]      write down who opens and reads what; trace show or classify FILE
   cache list|check|clear DIR          what a cache directory holds, whether it is all right; empties it
-  warmup PATH... [--check | --evict]  bring files below a mount into its cache; how much is there; drop it
+  warmup PATH... [--pin | --check]    bring files below a mount into its cache; and keep them; how much is there
+  warmup PATH... [--unpin | --evict]  let go of what was pinned; drop it
   plan MOUNTPOINT FILE|-              announce what a job will read, in order; --list, --withdraw NAME
   simulate --trace FILE --cache SIZE  what a cache of that size would hit, by each policy
   set MOUNTPOINT OPTION=VALUE...      change a live mount: log-level, leases, size of the cache, ...

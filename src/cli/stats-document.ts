@@ -16,6 +16,7 @@ import {
 import type { Assembly } from './assemble.ts';
 import type { ConnectionStats } from './connect.ts';
 import type { DaemonParts } from './control-handlers.ts';
+import { pinStats } from './pin-stats.ts';
 import { version } from './version.ts';
 
 /** `since`: performance.now() when the mount was there. */
@@ -92,19 +93,23 @@ export function statsDocument(parts: DaemonParts, since: number): StatsDocument 
   };
 }
 
+const PINS_SHOWN = 64;
+
 function cacheStats({ cache }: Assembly): CacheStats {
   if (cache === undefined) {
     const nothing = { hits: 0, misses: 0, hitRatio: null, bytes: 0, sizeBytes: 0, hitBytes: 0, missBytes: 0 };
     const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
-    const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, heldBytes: 0 };
+    const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, pins: [], heldBytes: 0 };
     const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
     const objects = { objects: 0, completeObjects: 0, objectsInMemory: 0 };
     const none = { ...objects, refused: 0, refusedFor, tiers: [], health: 'none' };
     return { ...nothing, ...none, ...evicted, ...checks };
   }
-  const { usedBytes, refused: refusedFor, ...counts } = cache.snapshot();
+  const { usedBytes, refused: refusedFor, pins: allPins, ...counts } = cache.snapshot();
   const refused = refusedFor.noRoom + refusedFor.disk + refusedFor.neverCache;
-  return { ...counts, hitRatio: ratio(counts.hits, counts.misses), bytes: usedBytes, refused, refusedFor };
+  const pins = allPins.sort((a, b) => b.bytes - a.bytes).slice(0, PINS_SHOWN);
+  const hitRatio = ratio(counts.hits, counts.misses);
+  return { ...counts, hitRatio, bytes: usedBytes, refused, refusedFor, pins: pins.map(pinStats) };
 }
 
 /** The rows of the table of latencies by the name of their operation. */

@@ -116,7 +116,8 @@ export function cache({ cache }: StatsDocument): string {
   const full = noRoom + disk > 0 ? `; ${whole(noRoom + disk)} files did not fit` : '';
   const never = neverCache > 0 ? `; ${whole(neverCache)} not to be cached` : '';
   const evicted = cache.evictions > 0 ? `; ${whole(cache.evictions)} evicted (${size(cache.evictedBytes)})` : '';
-  const pinned = cache.pinnedBytes > 0 ? `; ${size(cache.pinnedBytes)} pinned` : '';
+  const pins = cache.pins.length === 1 ? 'pin' : 'pins';
+  const pinned = cache.pins.length > 0 ? `; ${size(cache.pinnedBytes)} pinned by ${cache.pins.length} ${pins}` : '';
   const kept = `${size(cache.bytes)} of ${size(cache.sizeBytes)}`;
   const complete = `${whole(cache.completeObjects)} of ${whole(cache.objects)} files complete`;
   const { damagedChunks } = cache;

@@ -10,6 +10,7 @@ import type { CacheStats, StatsDocument } from '../telemetry/stats.ts';
 import type { EffectiveCache } from './cache-places.ts';
 import { liveRecord } from './live-record.ts';
 import { tierText } from './stats-page.ts';
+import { clean } from './stats-text.ts';
 
 export const help = `Usage: ml-overlay status [MOUNTPOINT] [--json]
        ml-overlay status MOUNTPOINT --ready
@@ -145,6 +146,7 @@ function describe(status: Status): string {
     ['lease', `${formatDuration(effective.attributesTtlMs)}; missing names ${formatDuration(effective.negativeTtlMs)}`],
     ['cache', cacheText(effective.cache, stats.cache)],
     ...tierLines(stats.cache),
+    ...pinLines(status.mountpoint, stats.cache),
     ['opens', `${opens.count}: ${ways(opens)}`],
     ['reads', `${reads.count} seen, ${formatSize(reads.bytes)}; ${reads.errors} failed`],
     ['writes', `${writes.count}, ${formatSize(writes.bytes)}`],
@@ -186,6 +188,14 @@ function cacheText(place: Status['effective']['cache'], cache: CacheStats): stri
 /** A line for each of several. */
 function tierLines({ tiers }: CacheStats): [string, string][] {
   return tiers.length > 1 ? tiers.map((tier) => ['tier', tierText(tier)]) : [];
+}
+
+/** A line for each pin. */
+function pinLines(mountpoint: string, { pins }: CacheStats): [string, string][] {
+  return pins.map(({ path, glob, files, bytes }) => {
+    const what = path === null ? `-o pin=${glob}` : clean(path === '' ? mountpoint : `${mountpoint}/${path}`);
+    return ['pinned', `${what}: ${files} files, ${formatSize(bytes)}`];
+  });
 }
 
 function ways({ byWay, keptPages, stale, forWriting }: StatsDocument['opens']): string {

@@ -1,15 +1,29 @@
 /**
  * What the daemon does with POST /warmup:
  *
- *   {"action": "fetch" | "check" | "evict", "parallel": N, ...}   begins a job
+ *   {"action": "fetch" | "pin" | "check" | "evict", "parallel": N, ...}   begins a job
+ *   {"action": "unpin", "paths"}      takes pins back, at once
  *   {"action": "add", "id", ...}      more paths; {"action": "status", "id"}; {"action": "cancel", "id"}
  *
  * `paths`: below the mount's root, a character a byte (latin1); as many as are `taken`, the others are to be sent again.
  * `end`: no more will come. Each answer tells how far the job is; one that nobody asks for any more is cancelled.
  */
+import type { Cache } from '../cache/cache.ts';
 import { MloError } from '../errors.ts';
 import type { WarmupAction, WarmupProgress } from '../overlay/index.ts';
+import { errnoName } from '../sys/errno.ts';
 import type { DaemonParts } from './control-handlers.ts';
+
+/** What taking pins back has come to. Its keys are those of `warmup --unpin --json`, and stay. */
+export interface UnpinAnswer {
+  /** Pins that are gone: paths as they were sent. */
+  unpinned: string[];
+  /** What they kept: it stays in the cache until its room is wanted. */
+  files: number;
+  bytes: number;
+  /** Globs that the mount pins: what they name is pinned still. */
+  globs: string[];
+}
 
 export interface WarmupAnswer {
   /** Of the paths of this request. */
@@ -19,10 +33,14 @@ export interface WarmupAnswer {
   why?: string;
 }
 
+const ACTIONS = 'fetch, pin, unpin, check, evict, add, status and cancel';
 const PARALLEL_MOST = 1024;
 const PATH_BYTES_MOST = 4096;
 
-export async function warmupControl(parts: DaemonParts, wanted: Record<string, unknown>): Promise<WarmupAnswer> {
+export async function warmupControl(
+  parts: DaemonParts,
+  wanted: Record<string, unknown>,
+): Promise<WarmupAnswer | UnpinAnswer> {
   const { cache, overlay } = parts.assembly;
   const { mountpoint } = parts.request;
   if (cache === undefined) {
@@ -31,6 +49,7 @@ export async function warmupControl(parts: DaemonParts, wanted: Record<string, u
   }
   const paths = pathsOf(wanted.paths ?? []);
   const { action } = wanted;
+  if (action === 'unpin') return unpin(parts, cache, paths);
   let job: ReturnType<typeof overlay.warmups.get>;
   if (isWork(action)) {
     job = overlay.warmups.begin(cache, action, parallelOf(wanted.parallel));
@@ -43,7 +62,7 @@ export async function warmupControl(parts: DaemonParts, wanted: Record<string, u
     if (job === undefined) {
       throw new MloError('MLO_USAGE', 'there is no such job (any more)', 'begin it again: what is cached is skipped');
     }
-  } else throw new MloError('MLO_USAGE', 'a warm-up is one of fetch, check, evict, add, status and cancel');
+  } else throw new MloError('MLO_USAGE', `a warm-up is one of ${ACTIONS}`);
   if (action === 'cancel') job.cancel();
   const taken = job.add(paths);
   if (wanted.end === true && taken === paths.length) job.end();
@@ -52,7 +71,46 @@ export async function warmupControl(parts: DaemonParts, wanted: Record<string, u
 }
 
 function isWork(action: unknown): action is WarmupAction {
-  return action === 'fetch' || action === 'check' || action === 'evict';
+  return action === 'fetch' || action === 'pin' || action === 'check' || action === 'evict';
+}
+
+/** All of a request or nothing: of what lies below a pinned directory the pin cannot be taken back alone. */
+async function unpin({ log, request }: DaemonParts, cache: Cache, paths: readonly string[]): Promise<UnpinAnswer> {
+  const { pins } = cache.pinning;
+  const named = paths.map((path) =>
+    path
+      .split('/')
+      .filter((name) => name !== '')
+      .join('/'),
+  );
+  for (const path of named) {
+    const above = pins.covering(path);
+    if (above === undefined || above.text === path) continue;
+    const [inner, outer] = [path, above.text].map((each) => shown(request.mountpoint, each));
+    const remedy = `ml-overlay warmup --unpin ${outer}, and pin what is to stay`;
+    throw new MloError('MLO_PINNED', `${inner} is pinned because ${outer} is`, remedy);
+  }
+  const answer: UnpinAnswer = { unpinned: [], files: 0, bytes: 0, globs: pins.globs };
+  const before = cache.snapshot().pins.filter(({ by }) => by === 'command');
+  for (const path of named) {
+    const { removed, failure } = await pins.remove(path);
+    for (const { text } of removed) {
+      const kept = before.find((pin) => pin.text === text);
+      answer.unpinned.push(text);
+      answer.files += kept?.files ?? 0;
+      answer.bytes += kept?.bytes ?? 0;
+    }
+    if (failure === 0) continue;
+    const remedy = 'see that the disk of the cache can be written and has free space, and unpin again';
+    const what = `${shown(request.mountpoint, path)} is unpinned until the next mount: ${errnoName(failure)}`;
+    throw new MloError('MLO_WARMUP', what, remedy);
+  }
+  log.log.info({ pins: answer.unpinned.length, bytes: answer.bytes }, 'unpinned');
+  return answer;
+}
+
+function shown(mountpoint: string, path: string): string {
+  return path === '' ? mountpoint : `${mountpoint}/${Buffer.from(path, 'latin1').toString()}`;
 }
 
 function parallelOf(value: unknown): number | undefined {
@@ -82,6 +140,8 @@ function isBytes(text: string): boolean {
 }
 
 function whyFull({ assembly }: DaemonParts): string {
-  const { health, usedBytes, sizeBytes } = assembly.cache!.snapshot();
-  return health === 'ok' ? `${usedBytes} of ${sizeBytes} bytes are in use` : health;
+  const { health, usedBytes, sizeBytes, pinnedBytes } = assembly.cache!.snapshot();
+  if (health !== 'ok') return health;
+  const pinned = pinnedBytes > 0 ? `, ${pinnedBytes} of them pinned` : '';
+  return `${usedBytes} of ${sizeBytes} bytes are in use${pinned}`;
 }

@@ -41,7 +41,7 @@ export function progressLine(progress: WarmupProgress, { rate, share, secondsLef
   const bar = share === undefined ? '' : `[${'#'.repeat(Math.floor(share * BAR_CELLS)).padEnd(BAR_CELLS, '.')}] `;
   const count = `${files.done} of ${files.found}${listed ? '' : '+'} files`;
   const amount = formatSize(action === 'evict' ? bytes.evicted : bytes.cached + bytes.fetched);
-  if (action !== 'fetch') return `${bar}${count}, ${amount}`;
+  if (action === 'check' || action === 'evict') return `${bar}${count}, ${amount}`;
   const left = secondsLeft === undefined ? '' : `, ${clock(secondsLeft)} left`;
   const wrong = files.failed === 0 ? '' : `, ${files.failed} failed`;
   return `${bar}${count}, ${amount}, ${formatSize(rate)}/s${left}${wrong}`;
@@ -94,16 +94,18 @@ export function summary({ action, files, bytes, seconds }: WarmupProgress): stri
   const met = files.whole + files.partly + files.none;
   const all = `${met} files, ${formatSize(bytes.found)}`;
   const failed = files.failed === 0 ? '' : `; ${files.failed} failed`;
+  const pinned = files.pinned === 0 ? '' : `; ${files.pinned} pinned (${formatSize(bytes.pinned)})`;
   if (action === 'check') {
     const share = bytes.found === 0 ? 100 : Math.floor((100 * bytes.cached) / bytes.found);
     const parts = `${files.whole} whole, ${files.partly} partly, ${files.none} not`;
-    return `${all}: ${formatSize(bytes.cached)} cached (${share} %), ${parts}${failed}`;
+    return `${all}: ${formatSize(bytes.cached)} cached (${share} %), ${parts}${pinned}${failed}`;
   }
   if (action === 'evict') {
     const inUse = files.inUse === 0 ? '' : `; ${files.inUse} are open and stay`;
-    return `${all}: ${files.evicted} dropped, ${formatSize(bytes.evicted)}${inUse}${failed}`;
+    const kept = files.pinned === 0 ? '' : `; ${files.pinned} are pinned and stay`;
+    return `${all}: ${files.evicted} dropped, ${formatSize(bytes.evicted)}${inUse}${kept}${failed}`;
   }
   const rate = seconds > 0 ? `, ${formatSize(bytes.fetched / seconds)}/s` : '';
   const brought = `${files.fetched} brought (${formatSize(bytes.fetched)} in ${took}${rate})`;
-  return `${all}: ${files.whole} were cached, ${brought}${failed}`;
+  return `${all}: ${files.whole} were cached, ${brought}${pinned}${failed}`;
 }

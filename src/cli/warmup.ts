@@ -1,25 +1,30 @@
-/** ml-overlay warmup PATH... [--check | --evict] [--json] [--parallel N] [--from-file LIST] */
+/** ml-overlay warmup PATH... [--pin | --unpin | --check | --evict] [--json] [--parallel N] [--from-file LIST] */
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { formatSize } from '../config/units.ts';
 import { callDaemon } from '../control/client.ts';
 import { Exit, MloError } from '../errors.ts';
 import type { WarmupProgress } from '../overlay/index.ts';
 import { liveRecord } from './live-record.ts';
-import type { WarmupAnswer } from './warmup-control.ts';
+import type { UnpinAnswer, WarmupAnswer } from './warmup-control.ts';
 import { latin1, linesOf, type Place, Places, utf8 } from './warmup-paths.ts';
 import { ProgressView, summary } from './warmup-progress.ts';
 
-export const help = `Usage: ml-overlay warmup PATH... [--check | --evict] [--json] [--parallel N] [--from-file LIST|-]
+export const help = `Usage: ml-overlay warmup PATH... [--pin | --unpin | --check | --evict]
+                         [--json] [--parallel N] [--from-file LIST|-]
 
 Brings the files below each PATH, which lies in a mount, into its cache, as fast as the source gives them; readers of the mount
 come first. What is cached already is skipped, so it can be interrupted (Ctrl-C) and begun again. Symbolic links in
 directories are not followed. Exit status 1 when a file failed or the cache is full.
 
-  --check           only tell how much of it is cached
-  --evict           drop what is cached of it; files that are open stay
+  --pin             and from then on keep it, whatever else is read: also what comes to lie below PATH later, changed
+                    files when they are read or warmed up again, and over the next mounts with the same cache
+  --unpin           take that back, for PATH and all below it; nothing is dropped by it
+  --check           only tell how much of it is cached, and how much of that is pinned
+  --evict           drop what is cached of it; files that are open stay, and so do pinned ones: unpin them first
   --parallel N      requests to the source at once, at most; unless said as many as leave room for readers
-  --from-file LIST  also the paths in this file, one a line; "-" is standard input
+  --from-file LIST  also the paths in this file, one a line; "-" is standard input; for names that are not UTF-8, too
   --json            what came of it, as a document with keys that stay (docs/WARMUP.md)
 `;
 
@@ -37,6 +42,8 @@ export async function run(words: string[]): Promise<number> {
     args: words,
     allowPositionals: true,
     options: {
+      pin: { type: 'boolean', default: false },
+      unpin: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
       evict: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -46,11 +53,13 @@ export async function run(words: string[]): Promise<number> {
     },
   });
   if (values.help) return console.log(help.trimEnd()) ?? 0;
-  if (values.check && values.evict) throw new MloError('MLO_USAGE', '--check and --evict exclude each other');
+  const actions = (['pin', 'unpin', 'check', 'evict'] as const).filter((name) => values[name]);
+  if (actions.length > 1)
+    throw new MloError('MLO_USAGE', `${actions.map((name) => `--${name}`).join(' and ')} exclude each other`);
   const list = values['from-file'];
   if (positionals.length === 0 && list === undefined)
     throw new MloError('MLO_USAGE', 'warmup takes PATHs or --from-file');
-  const action = values.check ? 'check' : values.evict ? 'evict' : 'fetch';
+  const action = actions[0] ?? 'fetch';
   const parallel = values.parallel === undefined ? {} : { parallel: numberOf(values.parallel) };
 
   const interrupt = interrupted(); // before it begins: Ctrl-C must not leave a job behind
@@ -59,8 +68,10 @@ export async function run(words: string[]): Promise<number> {
   if (interrupt.signal !== undefined) return 128 + constants.signals[interrupt.signal];
   if (mountpoint === undefined) throw new MloError('MLO_USAGE', `there are no paths in ${list}`, 'a path a line');
   const { socket } = liveRecord(mountpoint);
-  const ask: Ask = async (body) =>
-    (await callDaemon(socket, 'POST', '/warmup', { body, timeoutMs: TIMEOUT_MS })) as unknown as WarmupAnswer;
+  const post = (body: object): Promise<object> =>
+    callDaemon(socket, 'POST', '/warmup', { body, timeoutMs: TIMEOUT_MS });
+  if (action === 'unpin') return toldUnpinned(await unpinned(post, batches), mountpoint, values.json);
+  const ask: Ask = async (body) => (await post(body)) as WarmupAnswer;
   const begun = await ask({ action, ...parallel });
   const view = new ProgressView(process.stderr, values.json);
   const answer = await follow(begun, ask, batches, interrupt, view).finally(() => view.end());
@@ -95,9 +106,46 @@ async function follow(
   }
 }
 
+/** Batch for batch. */
+async function unpinned(post: (body: object) => Promise<object>, batches: Batches): Promise<UnpinAnswer> {
+  const all: UnpinAnswer = { unpinned: [], files: 0, bytes: 0, globs: [] };
+  for (let ended = false; !ended; ) {
+    const { paths, end } = await batches.next();
+    const answer = (await post({ action: 'unpin', paths })) as UnpinAnswer;
+    batches.taken(paths.length);
+    all.unpinned.push(...answer.unpinned);
+    all.files += answer.files;
+    all.bytes += answer.bytes;
+    all.globs = answer.globs;
+    ended = end;
+  }
+  return all;
+}
+
+function toldUnpinned(answer: UnpinAnswer, mountpoint: string, json: boolean): number {
+  const unpinned = answer.unpinned.map((path) => shown(mountpoint, path));
+  if (json) {
+    console.log(JSON.stringify({ mountpoint, action: 'unpin', ...answer, unpinned }, null, 2));
+    return Exit.ok;
+  }
+  const { files, bytes, globs } = answer;
+  for (const path of unpinned) console.log(`${path} is not pinned any more`);
+  if (unpinned.length === 0) console.log('nothing of it was pinned by warmup --pin');
+  else console.log(`${files} files, ${formatSize(bytes)}, stay in the cache until their room is wanted`);
+  if (globs.length > 0)
+    console.log(`what the mount pins (${globs.map((glob) => `pin=${glob}`).join(', ')}) stays pinned`);
+  return Exit.ok;
+}
+
+function shown(mountpoint: string, path: string): string {
+  return path === '' ? mountpoint : `${mountpoint}/${utf8(path)}`;
+}
+
 function told({ job, why }: WarmupAnswer, mountpoint: string, json: boolean, signal: Signal | undefined): number {
-  const errors = job.errors.map(({ path, error }) => ({ path: `${mountpoint}/${utf8(path)}`, error }));
-  if (json) console.log(JSON.stringify({ mountpoint, ...job, errors, ...(why !== undefined && { why }) }, null, 2));
+  const errors = job.errors.map(({ path, error }) => ({ path: shown(mountpoint, path), error }));
+  const pinnedBy = job.pinnedBy.map(({ by, text }) => (by === 'option' ? `-o pin=${text}` : shown(mountpoint, text)));
+  if (json)
+    console.log(JSON.stringify({ mountpoint, ...job, errors, pinnedBy, ...(why !== undefined && { why }) }, null, 2));
   else {
     console.log(summary(job));
     for (const { path, error } of errors) console.error(`${path}: ${meaning[error] ?? error}`);
@@ -116,7 +164,16 @@ function told({ job, why }: WarmupAnswer, mountpoint: string, json: boolean, sig
       'see whether it is mounted, and begin again',
     );
   }
+  if (pinnedBy.length > 0) throw stayed(job, pinnedBy);
   return job.files.failed === 0 ? Exit.ok : INCOMPLETE;
+}
+
+function stayed({ files, pinnedBy }: WarmupProgress, names: readonly string[]): MloError {
+  const more = names.length > 1 ? ` and ${names.length - 1} more` : '';
+  const byCommand = pinnedBy.findIndex(({ by }) => by === 'command');
+  const remedy = byCommand < 0 ? 'mount without that option' : `ml-overlay warmup --unpin ${names[byCommand]}`;
+  const what = `${files.pinned} files are pinned (${names[0]}${more}) and were not dropped`;
+  return new MloError('MLO_PINNED', what, remedy);
 }
 
 const meaning: Readonly<Record<string, string>> = {
@@ -130,13 +187,17 @@ const meaning: Readonly<Record<string, string>> = {
   ESTALE: 'changes all the time',
   EIO: 'EIO: the source could not read it',
   EACCES: 'EACCES: the daemon may not read it',
+  E2BIG: 'too many paths are pinned: pin a directory above them',
+  EROFS: 'cannot be pinned: the list of pins cannot be written, see the log and the disk of the cache',
 };
 
-function full({ files }: WarmupProgress, mountpoint: string, why: string): MloError {
+function full({ action, files }: WarmupProgress, mountpoint: string, why: string): MloError {
   const left = files.found - files.done;
-  const remedy =
-    `give it more (ml-overlay set ${mountpoint} cache=DIR:SIZE), drop what is not needed ` +
-    '(ml-overlay warmup --evict PATH), or name less';
+  const less =
+    action === 'pin'
+      ? 'or take a pin back (ml-overlay warmup --unpin PATH): what is pinned and not in it is read from the source'
+      : 'drop what is not needed (ml-overlay warmup --evict PATH, or --unpin what is pinned), or name less';
+  const remedy = `give it more (ml-overlay set ${mountpoint} cache=DIR:SIZE), ${less}`;
   return new MloError(
     'MLO_FULL',
     `the cache of ${mountpoint} takes no more (${why}); ${left} files are not in it`,

@@ -185,7 +185,8 @@ export const settingsSchema = z.strictObject({
     repeatable: true,
     about:
       'Once read, files that match are kept whatever else needs room. A path below the source (`models/**`, or `models` ' +
-      'for all below it), or a name at any depth (`*.safetensors`).',
+      'for all below it), or a name at any depth (`*.safetensors`). To pin without mounting anew, and bring the files: ' +
+      '`ml-overlay warmup --pin`, see [WARMUP.md](WARMUP.md).',
   }),
   'never-cache': described(globs, {
     value: 'GLOB',

@@ -75,7 +75,12 @@ export const metrics: readonly Metric[] = [
   text('cache.policy', 'What decides which content is kept.'),
   counter('cache.evictions', 'cache_evictions', '', 'Objects removed to make room.', kept),
   counter('cache.evictedBytes', 'cache_evicted_bytes', 'bytes', 'Of these objects.', kept),
-  gauge('cache.pinnedBytes', 'cache_pinned_bytes', 'bytes', 'Kept because a rule says so.'),
+  gauge(
+    'cache.pinnedBytes',
+    'cache_pinned_bytes',
+    'bytes',
+    'Kept whatever else needs room: `warmup --pin`, and `pin`.',
+  ),
   gauge(
     'cache.heldBytes',
     'cache_held_bytes',

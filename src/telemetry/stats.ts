@@ -22,6 +22,14 @@ export type OperationStats = { count: number; errors: number } & {
   [Key in Exclude<keyof LatencySummary, 'count'>]: number | null;
 };
 
+/** By `warmup --pin` a path below the mountpoint, '' for all of it; or a glob of the mount's. The other is null. */
+export interface PinStats {
+  path: string | null;
+  glob: string | null;
+  files: number;
+  bytes: number;
+}
+
 export interface CacheStats {
   hits: number;
   misses: number;
@@ -40,6 +48,8 @@ export interface CacheStats {
   evictions: number;
   evictedBytes: number;
   pinnedBytes: number;
+  /** Those that keep most, 64 of them. */
+  pins: PinStats[];
   heldBytes: number;
   checkedChunks: number;
   damagedChunks: number;

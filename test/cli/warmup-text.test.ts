@@ -54,7 +54,7 @@ test('a list has a path a line, in bytes', async () => {
 });
 
 function progress(own: Partial<WarmupProgress['files']>, bytes: Partial<WarmupProgress['bytes']>): WarmupProgress {
-  const none = { found: 0, done: 0, whole: 0, partly: 0, none: 0, fetched: 0, evicted: 0, inUse: 0 };
+  const none = { found: 0, done: 0, whole: 0, partly: 0, none: 0, fetched: 0, evicted: 0, inUse: 0, pinned: 0 };
   return {
     id: 1,
     action: 'fetch',
@@ -62,7 +62,8 @@ function progress(own: Partial<WarmupProgress['files']>, bytes: Partial<WarmupPr
     seconds: 2,
     listed: true,
     files: { ...none, skipped: 0, failed: 0, ...own },
-    bytes: { found: 0, cached: 0, fetched: 0, evicted: 0, ...bytes },
+    bytes: { found: 0, cached: 0, fetched: 0, evicted: 0, pinned: 0, ...bytes },
+    pinnedBy: [],
     errors: [],
   };
 }

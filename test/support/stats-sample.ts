@@ -51,6 +51,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       evictions: 0,
       evictedBytes: 0,
       pinnedBytes: 0,
+      pins: [],
       heldBytes: 0,
       tiers: [],
       health: 'ok',

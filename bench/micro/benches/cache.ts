@@ -160,6 +160,7 @@ export const cache: readonly Micro[] = [
         exposed: 0,
         synced: 1,
         used: 0,
+        pin: 0,
       }));
       return {
         run: () => {

@@ -10,6 +10,7 @@ import { RecordIndex } from '../../packed/record-index.ts';
 import { Records } from '../../packed/records.ts';
 import type { DataSet } from './data-sets.ts';
 import { ObjectItem } from './object-item.ts';
+import { NO_PIN } from './pins.ts';
 import type { Item } from './policy.ts';
 
 // Places in a record, as doubles ...
@@ -37,6 +38,8 @@ export type Place = keyof typeof PLACES;
 
 const AHEAD = 1;
 const TRUSTED = 2;
+/** Above them in the same word, where it is pinned, the number of its pin among `#pins`, from 1 on. */
+const PIN_SHIFT = 2;
 
 /** Of what lies in more directories it is not remembered where. */
 const DIRECTORIES_MOST = 65_536;
@@ -47,6 +50,7 @@ export class ItemsAtRest {
   readonly #byObject = new RecordIndex((record) => hashOfNumber(this.objectId(record)));
   readonly #byFile = new RecordIndex((record) => this.#word(record, FILE));
   readonly #sets = new Numbered<DataSet>();
+  readonly #pins = new Numbered<number>();
   /** Directories and the extension of a name in them, as one text. */
   readonly #directories = new Numbered<string>();
 
@@ -55,7 +59,7 @@ export class ItemsAtRest {
   }
 
   /** A record of a resident item that is kept as a whole; `trusted`: this daemon has seen that its bytes are right. */
-  take(item: Item, objectId: number, file: string, trusted: boolean): number {
+  take(item: Item, objectId: number, file: string, trusted: boolean, pin: number = NO_PIN): number {
     const record = this.#records.take();
     const { doubles, words } = this.#records.page(record);
     const at = this.#records.at(record);
@@ -72,12 +76,16 @@ export class ItemsAtRest {
     words[word + CLOCK] = item.clock;
     words[word + SET] = item.set === undefined ? NONE : this.#sets.numberOf(item.set);
     words[word + DIRECTORY] = this.#directoryOf(item);
-    words[word + FLAGS] = (item.ahead ? AHEAD : 0) | (trusted ? TRUSTED : 0);
+    words[word + FLAGS] = (item.ahead ? AHEAD : 0) | (trusted ? TRUSTED : 0) | (this.#numberOf(pin) << PIN_SHIFT);
     words[word + FIRST_PLACE] = item.at;
     words[word + SECOND_PLACE] = item.atSet;
     this.#byObject.add(hashOfNumber(objectId), record);
     this.#byFile.add(fileHash, record);
     return record;
+  }
+
+  #numberOf(pin: number): number {
+    return pin === NO_PIN ? 0 : this.#pins.numberOf(pin) + 1;
   }
 
   #directoryOf({ directory, extension }: Item): number {
@@ -99,6 +107,7 @@ export class ItemsAtRest {
     item.bytes = item.size;
     item.resident = true;
     item.ahead = (words[word + FLAGS]! & AHEAD) !== 0;
+    item.pin = this.pinOf(record);
     item.lastMs = doubles[at + LAST_MS]!;
     item.rank = doubles[at + RANK]!;
     item.uses = doubles[at + USES]!;
@@ -134,6 +143,11 @@ export class ItemsAtRest {
 
   trusted(record: number): boolean {
     return (this.#word(record, FLAGS) & TRUSTED) !== 0;
+  }
+
+  pinOf(record: number): number {
+    const pin = this.#word(record, FLAGS) >>> PIN_SHIFT;
+    return pin === 0 ? NO_PIN : this.#pins.of(pin - 1)!;
   }
 
   rank(record: number): number {

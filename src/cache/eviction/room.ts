@@ -10,8 +10,9 @@ import type { CacheObject } from '../object.ts';
 import type { Tier } from '../tier.ts';
 import { ItemsAtRest } from './items-at-rest.ts';
 import { ObjectItem } from './object-item.ts';
+import { PinTally } from './pins.ts';
 import type { EvictionPolicy, Item, PolicyParts } from './policy.ts';
-import type { Rule, Rules } from './rules.ts';
+import { isPin, NEVER_CACHE, NO_RULE, type Rule, type Rules } from './rules.ts';
 import { extensionOf } from './workload.ts';
 
 /** Why content was not kept: all that is kept is worth more; the disk has no room or fails; a rule says so. */
@@ -25,10 +26,12 @@ export interface RoomParts {
   tier: Tier;
   policy: (parts: PolicyParts) => EvictionPolicy;
   rules: Rules;
+  /** Whether this tier is the one that keeps an object that is pinned. */
+  keepsPinned: (object: CacheObject) => boolean;
   /** Files up to this size are kept only as a whole; of larger ones this much is of use. In bytes. */
   wholeBytes: number;
   chunkBytes: number | undefined;
-  /** Objects of earlier runs that are only rows, and how some of them become candidates. */
+  /** Objects of earlier runs that are only rows and not pinned, and how some of them become candidates. */
   rowsLeft: () => number;
   bring: (most: number) => void;
   /** The object of one at rest; undefined: there is nothing left of it, and its room is free. */
@@ -50,10 +53,11 @@ export class Room {
   readonly refused: Refusals = { noRoom: 0, disk: 0, neverCache: 0 };
   evictions = 0;
   evictedBytes = 0;
-  pinnedBytes = 0;
+  /** Of what is resident. */
+  readonly pinned = new PinTally();
   /** Of what is free, what is for items that are brought ahead of their readers. */
   claimedBytes = 0;
-  /** Known to the policy and not asked for. */
+  /** Known to the policy, and nobody has asked for them. */
   #unclaimed = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -74,14 +78,14 @@ export class Room {
   /** For content that the cache has nothing of: what to keep it as; undefined: it is not taken. */
   admit(key: ContentKey, reader: ContentReader | undefined): ObjectItem | undefined {
     const { wholeBytes, chunkBytes } = this.#parts;
-    const rule = reader === undefined ? 'none' : this.ruleOf(key.file, reader);
-    if (rule === 'never') {
+    const rule = reader === undefined ? NO_RULE : this.ruleOf(key.file, reader);
+    if (rule === NEVER_CACHE) {
       this.refused.neverCache++;
       return undefined;
     }
     const item = new ObjectItem(hashOf(`${key.file}\0${key.version}`), key.size, undefined);
     if (reader !== undefined) place(item, reader.path());
-    item.pinned = rule === 'pin';
+    item.pin = rule;
     item.ahead = reader?.ahead === true;
     const nowMs = performance.now();
     if (!item.pinned && !item.ahead) this.#policy.accessed(item, nowMs);
@@ -115,13 +119,23 @@ export class Room {
     return this.#admits(item, nowMs) ? item : undefined;
   }
 
-  /** An object that an earlier daemon kept. */
-  resumed(object: CacheObject): ObjectItem {
+  /** What a pinned object of another tier is kept as here, whatever goes for it; undefined: it cannot be. */
+  pinnedCandidate({ id, size, directory, extension }: ObjectItem, pin: number): ObjectItem | undefined {
+    if (!this.#fits(size)) return undefined;
+    const item = new ObjectItem(id, size, directory);
+    item.extension = extension;
+    item.pin = pin;
+    return item;
+  }
+
+  /** An object that an earlier daemon kept; `pin`: as its row has it. */
+  resumed(object: CacheObject, pin: number): ObjectItem {
     const { file, version, size } = object.key;
     const item = new ObjectItem(hashOf(`${file}\0${version}`), size, undefined);
     item.bytes = object.bytes;
     item.unclaimed = true;
-    this.#unclaimed++;
+    if (this.#parts.rules.pins.has(pin)) item.pin = pin;
+    else this.#unclaimed++;
     this.#enter(item, object);
     return item;
   }
@@ -131,14 +145,15 @@ export class Room {
     if (!item.unclaimed) return false;
     this.#claim(item);
     item.resident = false;
-    this.#policy.removed(item);
+    this.#leave(item);
     return true;
   }
 
   /** The object is but a row until it is asked for; false: what is known of it is more than a record holds. */
   rest({ id, key, item, chunks }: CacheObject): boolean {
-    if (this.#policy.rests === undefined || !item.resident || item.pinned || item.unclaimed) return false;
-    this.#policy.rests(item, this.atRest.take(item, id, key.file, chunks.trustsAll));
+    if (this.#policy.rests === undefined || !item.resident || item.unclaimed) return false;
+    const record = this.atRest.take(item, id, key.file, chunks.trustsAll, item.pin);
+    if (!item.pinned) this.#policy.rests(item, record);
     return true;
   }
 
@@ -149,7 +164,8 @@ export class Room {
     item.record = -1;
     item.object = object;
     item.owner = object;
-    this.#policy.wakes!(item);
+    if (!item.pinned) this.#policy.wakes!(item);
+    else if (!this.#parts.rules.pins.has(item.pin)) this.unpin(item);
     if (this.atRest.trusted(record)) object.chunks.trustAll();
     this.atRest.remove(record);
     return item;
@@ -158,13 +174,13 @@ export class Room {
   /** Nothing is left of what was at rest: so many bytes. */
   lost(record: number): number {
     const item = this.atRest.item(record);
-    this.#policy.removed(item);
+    this.#leave(item);
     this.atRest.remove(record);
     return item.bytes;
   }
 
   #claim(item: ObjectItem): void {
-    if (item.unclaimed) this.#unclaimed--;
+    if (item.unclaimed && !item.pinned) this.#unclaimed--;
     item.unclaimed = false;
   }
 
@@ -183,16 +199,43 @@ export class Room {
     return this.#policy.victim(candidate, performance.now()) as ObjectItem | undefined;
   }
 
-  /** An object that is there is opened again. */
-  accessed({ item, key }: CacheObject, reader: ContentReader | undefined): void {
-    if (reader?.ahead) return;
+  /** An object that is there is opened again. True: it is pinned by that, and its row has to say so. */
+  accessed(object: CacheObject, reader: ContentReader | undefined): boolean {
+    if (reader?.ahead) return false;
+    const { item, key } = object;
     if (item.pinned) item.ahead = false; // of others the policy is told
     this.#claim(item);
-    if (item.directory === undefined && reader !== undefined) {
-      place(item, reader.path());
-      if (this.ruleOf(key.file, reader) === 'pin') this.#pin(item);
-    }
-    if (!item.pinned) this.#policy.accessed(item, performance.now());
+    const { rules, keepsPinned } = this.#parts;
+    const placed = item.directory !== undefined;
+    if (!placed && reader !== undefined) place(item, reader.path());
+    // By another of its names, or after it was renamed, it is not unpinned: who took it there said nothing of that.
+    const looked = reader !== undefined && !item.pinned && (!placed || rules.pins.anyPaths);
+    const rule = looked ? this.ruleOf(key.file, reader) : NO_RULE;
+    const pins = isPin(rule) && keepsPinned(object);
+    if (pins) this.pin(item, rule);
+    else if (!item.pinned) this.#policy.accessed(item, performance.now());
+    return pins && item.resident;
+  }
+
+  /** From now on it goes for nothing. */
+  pin(item: ObjectItem, pin: number): void {
+    if (item.resident) this.#leave(item);
+    if (item.unclaimed && !item.pinned) this.#unclaimed--;
+    item.pin = pin;
+    if (item.resident) this.pinned.add(pin, 1, item.bytes);
+  }
+
+  /** Its pin may be gone: then it competes again, as one that was kept just now. */
+  lookAtPin({ item }: CacheObject): void {
+    if (item.pinned && !this.#parts.rules.pins.has(item.pin)) this.unpin(item);
+  }
+
+  /** It competes as others do. */
+  unpin(item: ObjectItem): void {
+    if (item.resident) this.#leave(item);
+    item.pin = NO_RULE;
+    if (item.unclaimed) this.#unclaimed++;
+    if (item.resident) this.#take(item);
   }
 
   /** Bytes of an object have been kept. */
@@ -200,7 +243,7 @@ export class Room {
     const { item } = object;
     item.bytes += bytes;
     if (!item.resident) this.#enter(item, object);
-    else if (item.pinned) this.pinnedBytes += bytes;
+    else if (item.pinned) this.pinned.add(item.pin, 0, bytes);
     else this.#policy.grown(item, bytes);
   }
 
@@ -208,7 +251,7 @@ export class Room {
   shrunk({ item }: CacheObject, bytes: number): void {
     item.bytes -= bytes;
     if (!item.resident) return;
-    if (item.pinned) this.pinnedBytes -= bytes;
+    if (item.pinned) this.pinned.add(item.pin, 0, -bytes);
     else this.#policy.grown(item, -bytes);
   }
 
@@ -217,8 +260,7 @@ export class Room {
     if (!item.resident) return;
     item.resident = false;
     this.#claim(item);
-    if (item.pinned) this.pinnedBytes -= item.bytes;
-    else this.#policy.removed(item);
+    this.#leave(item);
   }
 
   /** Reserves bytes of the tier for an object, whose file is fetched already; removes others for it. False: there is no room. */
@@ -294,18 +336,19 @@ export class Room {
     item.object = object;
     item.owner = object;
     item.resident = true;
-    if (item.pinned) this.pinnedBytes += item.bytes;
-    else if (item.unclaimed && this.#policy.resumed !== undefined) {
-      this.#policy.resumed(item, performance.now());
-    } else this.#policy.inserted(item, performance.now());
+    this.#take(item);
   }
 
-  #pin(item: ObjectItem): void {
-    if (item.resident) {
-      this.#policy.removed(item);
-      this.pinnedBytes += item.bytes;
-    }
-    item.pinned = true;
+  /** The bytes of a resident item are the policy's, or those of its pin; and are so no more. */
+  #take(item: ObjectItem): void {
+    if (item.pinned) this.pinned.add(item.pin, 1, item.bytes);
+    else if (item.unclaimed && this.#policy.resumed !== undefined) this.#policy.resumed(item, performance.now());
+    else this.#policy.inserted(item, performance.now());
+  }
+
+  #leave(item: ObjectItem): void {
+    if (item.pinned) this.pinned.add(item.pin, -1, -item.bytes);
+    else this.#policy.removed(item);
   }
 }
 

@@ -1,8 +1,9 @@
 /**
- * One run over paths: bring into the cache, look what is there, or drop it. Many files are under way at once; how many
+ * One run over paths: bring into the cache, pin, look what is there, or drop it. Many files are under way at once; how many
  * requests they make together is for the slots to say.
  */
 import type { Cache } from '../../cache/cache.ts';
+import type { Pin } from '../../cache/eviction/pins.ts';
 import { isDirectory, isRegular, isSymlink } from '../../store/attributes.ts';
 import { Errno, errnoName, type Failure, failed, type Outcome } from '../../sys/errno.ts';
 import { bring } from '../bring.ts';
@@ -13,7 +14,8 @@ import type { Inode } from '../inode.ts';
 import { Slots, type Turns } from '../slots.ts';
 import { type Names, pathOf, Walk } from './walk.ts';
 
-export type WarmupAction = 'fetch' | 'check' | 'evict';
+/** pin: as fetch, and what is below the paths is kept from then on. */
+export type WarmupAction = 'fetch' | 'check' | 'evict' | 'pin';
 /** running; done: everything was gone through; cancelled; full: the cache takes no more. */
 export type WarmupState = 'running' | 'done' | 'cancelled' | 'full';
 
@@ -38,12 +40,16 @@ export interface WarmupProgress {
     evicted: number;
     /** Open, and so not dropped. */
     inUse: number;
+    /** Kept whatever else needs room; and so not dropped. */
+    pinned: number;
     /** Neither files nor directories (symbolic links are not followed), or never to be cached. */
     skipped: number;
     failed: number;
   };
-  /** `found`: of the files gone through. `cached`: as they were met. */
-  bytes: { found: number; cached: number; fetched: number; evicted: number };
+  /** `found`: of the files gone through. `cached`: as they were met. `pinned`: of those pinned, what is cached when they were done. */
+  bytes: { found: number; cached: number; fetched: number; evicted: number; pinned: number };
+  /** Ten at most of the pins that kept something from being dropped: paths as in `errors`, or globs of the mount. */
+  pinnedBy: { by: 'command' | 'option'; text: string }[];
   /** The first ten; paths below the mountpoint in latin1, a character a byte. */
   errors: { path: string; error: string }[];
 }
@@ -62,6 +68,7 @@ const FILES_EACH = 2;
 const LARGE_BYTES = 8 * 1024 * 1024;
 const LARGE_AT_ONCE = 2;
 const ERRORS_SHOWN = 10;
+const PINS_SHOWN = 10;
 /** How often a file that changes under our hands is looked at anew, and after what time. */
 const TRIES = 5;
 const TRY_AGAIN_MS = 50;
@@ -80,6 +87,8 @@ export class Job {
   readonly #piecesAtOnce: number;
   readonly #filesMost: number;
   readonly #cacheBytes: number;
+  /** By this job, and by what number; `NO_PIN`: it was pinned with a directory above it. */
+  readonly #pinned = new Map<string, number>();
   readonly #begunMs = performance.now();
   #turnMs = performance.now();
   #underWay = 0;
@@ -90,7 +99,7 @@ export class Job {
   /** `parallel`: requests to the source at once, at most. */
   constructor(id: number, action: WarmupAction, parallel: number, parts: JobParts) {
     this.#parts = parts;
-    const files = { found: 0, done: 0, whole: 0, partly: 0, none: 0, fetched: 0, evicted: 0, inUse: 0 };
+    const files = { found: 0, done: 0, whole: 0, partly: 0, none: 0, fetched: 0, evicted: 0, inUse: 0, pinned: 0 };
     this.progress = {
       id,
       action,
@@ -98,7 +107,8 @@ export class Job {
       seconds: 0,
       listed: false,
       files: { ...files, skipped: 0, failed: 0 },
-      bytes: { found: 0, cached: 0, fetched: 0, evicted: 0 },
+      bytes: { found: 0, cached: 0, fetched: 0, evicted: 0, pinned: 0 },
+      pinnedBy: [],
       errors: [],
     };
     const { core, cache, slots, forget } = parts;
@@ -106,7 +116,7 @@ export class Job {
     this.#turns = { run: (bytes, work) => this.#slots.run(0, () => slots.run(bytes, work)) };
     this.#piecesAtOnce = Math.ceil(parallel / LARGE_AT_ONCE); // and others go on beside a large one that hangs
     this.#filesMost = parallel * FILES_EACH;
-    this.#cacheBytes = action === 'fetch' ? cache.snapshot().sizeBytes : 0;
+    this.#cacheBytes = this.#fetches ? cache.snapshot().sizeBytes : 0;
     this.#walk = new Walk({
       core,
       slots: this.#turns,
@@ -122,6 +132,10 @@ export class Job {
     this.ended = this.#run();
   }
 
+  get #fetches(): boolean {
+    return this.progress.action === 'fetch' || this.progress.action === 'pin';
+  }
+
   get #stopped(): boolean {
     return this.progress.state !== 'running';
   }
@@ -129,7 +143,10 @@ export class Job {
   /** Paths below the root, in latin1; how many of them were taken: the others are to be sent again later. */
   add(paths: readonly string[]): number {
     const refused = paths.findIndex((path) => this.#stopped || !this.#walk.add(path));
-    return refused < 0 ? paths.length : refused;
+    const taken = refused < 0 ? paths.length : refused;
+    // The root is met by no name.
+    if (this.progress.action === 'pin' && paths.slice(0, taken).some(isRoot)) void this.#pinRoot();
+    return taken;
   }
 
   /** No more paths come. */
@@ -170,7 +187,16 @@ export class Job {
       else if (this.#underWay > 0) await this.#untilBelow(this.#underWay);
       else break;
     }
+    if (!this.#stopped) await this.#settlePins();
     this.#stop('done');
+  }
+
+  /** Before it is said to be done, the next run would know of it, also after kill -9. */
+  async #settlePins(): Promise<void> {
+    const { pinning } = this.#parts.cache;
+    if (this.#pinned.size === 0 || !(await pinning.noted()) || this.#stopped) return;
+    if (this.progress.files.failed > 0) return; // what could not be looked at keeps the pin it had
+    for (const [path, number] of this.#pinned) await pinning.pins.settle(path, number);
   }
 
   async #workThrough(names: Names): Promise<void> {
@@ -217,7 +243,7 @@ export class Job {
       const held = found as Held;
       let outcome: Failure | 0 = 0;
       try {
-        outcome = await this.#found(held, byPath, again);
+        outcome = await this.#found(held, byPath ? pathOf(directory, name) : undefined, again);
       } finally {
         held.release();
       }
@@ -236,10 +262,15 @@ export class Job {
     }
   }
 
-  /** 0: it was dealt with. */
-  async #found(held: Held, byPath: boolean, again: { met: boolean }): Promise<Failure | 0> {
+  /** 0: it was dealt with. `path`: by which it was asked for. */
+  async #found(held: Held, path: string | undefined, again: { met: boolean }): Promise<Failure | 0> {
     const { inode } = held;
     const { mode } = inode.attributes;
+    const byPath = path !== undefined;
+    if (byPath && (isDirectory(mode) || isRegular(mode))) {
+      const pinned = await this.#pinPath(path, inode);
+      if (failed(pinned)) return pinned;
+    }
     if (isDirectory(mode)) {
       this.#walk.enter(held.retain());
       return 0;
@@ -250,25 +281,63 @@ export class Job {
     const key = inode.contentKey();
     const present = key.size === 0 ? 0 : cache.presentBytes(key);
     const whole = key.size === 0 || cache.has(key);
-    if (action === 'fetch' && !whole && cache.refuses(key.file, inode)) return this.#skip(byPath, -Errno.EPERM);
+    if (this.#fetches && !whole && cache.refuses(key.file, inode)) return this.#skip(byPath, -Errno.EPERM);
     if (!again.met) {
       again.met = true;
       bytes.found += key.size;
       bytes.cached += present;
       files[whole ? 'whole' : present > 0 ? 'partly' : 'none']++;
     }
-    if (action === 'fetch' && !whole) {
+    const pin = cache.pinning.of(key.file, inode);
+    if (this.#fetches && !whole) {
       const outcome = await this.#bring(held, key.size - present);
       if (failed(outcome)) return outcome;
       files.fetched++;
     } else if (action === 'evict' && present > 0) {
-      if (evict(core, cache, inode)) {
+      if (pin !== undefined) this.#staysPinned(pin);
+      else if (evict(core, cache, inode)) {
         files.evicted++;
         bytes.evicted += present;
       } else files.inUse++;
     }
+    if (pin !== undefined && (action !== 'evict' || present > 0)) {
+      if (action === 'pin' && !(await cache.pinning.apply(key, inode))) return -Errno.EDQUOT;
+      files.pinned++;
+      bytes.pinned += this.#fetches ? key.size : present;
+    }
     files.done++;
     return 0;
+  }
+
+  #staysPinned({ by, text }: Pin): void {
+    const { pinnedBy } = this.progress;
+    const known = pinnedBy.some((each) => each.by === by && each.text === text);
+    if (!known && pinnedBy.length < PINS_SHOWN) pinnedBy.push({ by, text });
+  }
+
+  /** What is asked for to be pinned is, from before anything of it is brought. Not what is never to be cached. */
+  async #pinPath(path: string, inode: Inode): Promise<Outcome<0>> {
+    const { action } = this.progress;
+    if (action !== 'pin' || this.#pinned.has(path)) return 0;
+    const { cache } = this.#parts;
+    if (!isDirectory(inode.attributes.mode) && cache.refuses(inode.fileKey, inode)) return 0;
+    const pinned = await cache.pinning.pins.add(path);
+    if (!failed(pinned)) {
+      this.#pinned.set(path, pinned);
+      return 0;
+    }
+    return pinned === -Errno.E2BIG ? pinned : -Errno.EROFS; // the log says more; "full" is said of the cache only
+  }
+
+  async #pinRoot(): Promise<void> {
+    this.#underWay++;
+    const pinned = await this.#pinPath('', this.#parts.core.inodes.root);
+    if (failed(pinned)) {
+      this.#walk.found++;
+      this.#failed('', pinned);
+    }
+    this.#underWay--;
+    this.#oneDone?.();
   }
 
   /** What there is nothing to do about; who has named it is told why. */
@@ -306,6 +375,10 @@ export class Job {
     files.done++;
     if (errors.length < ERRORS_SHOWN) errors.push({ path, error: errnoName(failure) });
   }
+}
+
+function isRoot(path: string): boolean {
+  return path.split('/').every((name) => name === '');
 }
 
 /** Drops what is cached of a file; false: it is open, and stays. */
