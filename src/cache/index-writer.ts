@@ -7,6 +7,7 @@ import { type IndexDatabase, type IndexRow, isCorrupt, mayPass } from './index-d
 import { IndexLoader, type LoaderHost } from './index-loader.ts';
 import type { CacheObject } from './object.ts';
 import type { ObjectIndex, UnloadedRows } from './object-index.ts';
+import { PendingRows } from './pending-rows.ts';
 import { Syncer } from './syncer.ts';
 import type { Tier } from './tier.ts';
 
@@ -44,10 +45,7 @@ export class IndexWriter implements ObjectIndex {
   #db: IndexDatabase;
   /** The index was damaged, and there was no room yet to begin a new one. */
   #lost = false;
-  readonly #dirty = new Set<CacheObject>();
-  readonly #deleted = new Set<number>();
-  /** Rows of what is no object in memory, to be written as synced. */
-  readonly #amended = new Map<number, IndexRow>();
+  readonly #pending = new PendingRows();
   /** By id: every object with a row that is awake. */
   readonly #rows = new Map<number, CacheObject>();
   #loader: IndexLoader;
@@ -80,7 +78,7 @@ export class IndexWriter implements ObjectIndex {
   /** Counts the bytes of all rows in the tier's space at once; they become objects by need. */
   #load(): IndexLoader {
     const host: LoaderHost = {
-      handled: (id) => this.#rows.has(id) || this.#deleted.has(id) || this.#parts.rests(id),
+      handled: (id) => this.#rows.has(id) || this.#pending.deletes(id) || this.#parts.rests(id),
       pinned: (pin) => this.#parts.pinned(pin),
       resume: (row) => this.#parts.resume(row),
       discard: (id) => this.#discard(id),
@@ -126,7 +124,7 @@ export class IndexWriter implements ObjectIndex {
   }
 
   writes(object: CacheObject): boolean {
-    if (!this.#rows.has(object.id) || this.#dirty.has(object)) return true;
+    if (!this.#rows.has(object.id) || this.#pending.has(object)) return true;
     return object.item.unclaimed && (this.#syncer.has(object) || object.id > this.#loader.lastId);
   }
 
@@ -141,8 +139,8 @@ export class IndexWriter implements ObjectIndex {
   }
 
   rowAtRest(id: number): IndexRow | undefined {
-    const amended = this.#amended.get(id);
-    if (amended !== undefined) return amended;
+    const pending = this.#pending.row(id);
+    if (pending !== undefined) return pending;
     if (this.#lost) return undefined;
     try {
       return this.#db.get(id);
@@ -161,7 +159,7 @@ export class IndexWriter implements ObjectIndex {
   after(id: number, most: number): { found: (CacheObject | IndexRow)[]; last: number | undefined } {
     try {
       const { rows, last } = this.#db.slice(id, most);
-      const there = rows.filter((row) => !this.#deleted.has(row.id));
+      const there = rows.filter((row) => !this.#pending.deletes(row.id));
       return { found: there.map((row) => this.#rows.get(row.id) ?? row), last };
     } catch {
       return { found: [], last: undefined }; // the next batch of rows meets the same trouble, and sees to it
@@ -184,7 +182,7 @@ export class IndexWriter implements ObjectIndex {
    * killed in between would leave them to count again.
    */
   #settle(): void {
-    if (!this.#settling || this.#deleted.size > 0) return;
+    if (!this.#settling || this.#pending.deletions > 0) return;
     try {
       this.#db.settled();
       this.#settling = false;
@@ -205,14 +203,13 @@ export class IndexWriter implements ObjectIndex {
   }
 
   #discard(id: number): void {
-    this.#amended.delete(id);
     this.#syncer.cancel(id);
-    this.#deleted.add(id);
+    this.#pending.delete(id);
     this.#schedule();
   }
 
   knows(id: number): boolean {
-    return this.#rows.has(id) || (!this.#lost && !this.#deleted.has(id) && this.#db.has(id));
+    return this.#rows.has(id) || (!this.#lost && !this.#pending.deletes(id) && this.#db.has(id));
   }
 
   /** Kept with the index, for who has a place to remember. */
@@ -229,14 +226,14 @@ export class IndexWriter implements ObjectIndex {
   }
 
   resumed(object: CacheObject): void {
-    this.#amended.delete(object.id); // the row that this object is of is the one before
+    this.#pending.dropRow(object.id); // the row that this object is of is the one before
     this.#rows.set(object.id, object);
     this.#syncer.cancel(object.id);
     this.#syncer.add(object);
   }
 
   woken(object: CacheObject): void {
-    if (this.#amended.delete(object.id)) this.#dirty.add(object);
+    if (this.#pending.dropRow(object.id)) this.#pending.put(object);
     this.#rows.set(object.id, object);
     this.#syncer.woken(object);
   }
@@ -244,29 +241,28 @@ export class IndexWriter implements ObjectIndex {
   put(object: CacheObject): void {
     object.writtenAtMs = performance.now();
     this.#rows.set(object.id, object);
-    this.#deleted.delete(object.id);
-    this.#dirty.add(object);
+    this.#pending.put(object);
     this.#syncer.add(object);
     this.#schedule();
   }
 
   /** Writes its row again, though its file is as it was. */
   touch(object: CacheObject): void {
-    this.#dirty.add(object);
+    this.#pending.put(object);
     this.#schedule();
   }
 
   /** Writes a row of what is no object in memory. */
   #amend(row: IndexRow): void {
-    this.#amended.set(row.id, row);
+    this.#pending.putRow(row);
     this.#schedule();
   }
 
   delete(object: CacheObject): void {
-    this.#dirty.delete(object);
+    this.#pending.drop(object);
     this.#syncer.delete(object);
     if (!this.#rows.delete(object.id)) return;
-    this.#deleted.add(object.id);
+    this.#pending.delete(object.id);
     this.#schedule();
   }
 
@@ -275,29 +271,21 @@ export class IndexWriter implements ObjectIndex {
     this.#flushTimer = setTimeout(() => {
       this.#flushTimer = undefined;
       const written = this.#flushBatch();
-      if (this.#waits) this.#schedule(written ? NEXT_BATCH_MS : FLUSH_MS);
+      if (this.#pending.size > 0) this.#schedule(written ? NEXT_BATCH_MS : FLUSH_MS);
     }, afterMs).unref();
   }
 
   /** Batches until all objects that wait now are written: the first come first. */
   get waiting(): number {
-    return Math.ceil(this.#dirty.size / BATCH_ROWS);
-  }
-
-  /** Something is to be written. */
-  get #waits(): boolean {
-    return this.#dirty.size + this.#amended.size + this.#deleted.size > 0;
+    return Math.ceil(this.#pending.objects / BATCH_ROWS);
   }
 
   /** Writes one batch; what could not be written stays for the next. */
   #flushBatch(): boolean {
     if (this.#lost && !this.#beginAnew(false)) return false;
     if (this.#db.busy) return false;
-    const objects = firstOf(this.#dirty, BATCH_ROWS);
-    const amended = firstOf(this.#amended.values(), BATCH_ROWS - objects.length);
-    const deleted = firstOf(this.#deleted, BATCH_ROWS);
     try {
-      this.#db.write([...objects.map((object) => object.row()), ...amended], deleted);
+      this.#pending.write(BATCH_ROWS, (rows, deleted) => this.#db.write(rows, deleted));
     } catch (error) {
       if (isCorrupt(error)) this.#rebuild(error);
       else this.#fails('written', error);
@@ -305,9 +293,6 @@ export class IndexWriter implements ObjectIndex {
     }
     this.#failing = false;
     this.batches++;
-    for (const object of objects) this.#dirty.delete(object);
-    for (const { id } of amended) this.#amended.delete(id);
-    for (const id of deleted) this.#deleted.delete(id);
     this.#settle();
     this.#parts.written();
     return true;
@@ -324,12 +309,11 @@ export class IndexWriter implements ObjectIndex {
   reopen(): void {
     this.#closeQuietly();
     this.#giveUpUnloaded();
-    this.#amended.clear();
-    this.#dirty.clear();
-    this.#deleted.clear();
+    this.#pending.clear();
     this.#syncer.clear();
     this.#rows.clear();
     this.#db = this.#openIndex();
+    this.#lost = false;
     this.#loader = this.#load();
   }
 
@@ -339,13 +323,12 @@ export class IndexWriter implements ObjectIndex {
     const unloaded = this.unloaded.rows;
     this.#closeQuietly();
     this.#giveUpUnloaded();
-    this.#amended.clear();
     const lost = unloaded + this.#parts.rowsLost();
-    this.#deleted.clear();
+    this.#pending.clearRows();
     const fields = { tier: this.#tier.directory, reason: (error as Error).message, lost };
     this.#log.warn(fields, 'the cache index is damaged and is begun anew');
     this.#lost = true;
-    for (const object of this.#rows.values()) this.#dirty.add(object);
+    for (const object of this.#rows.values()) this.#pending.put(object);
     this.#beginAnew(true);
     this.#schedule();
   }
@@ -380,7 +363,7 @@ export class IndexWriter implements ObjectIndex {
     const synced = await this.#syncer.syncAll();
     try {
       await this.#db.endCheckpoints();
-      while (this.#waits && this.#flushBatch());
+      while (this.#pending.size > 0 && this.#flushBatch());
       if (synced) this.#noteSynced();
       this.#db.close();
     } catch (error) {
@@ -396,13 +379,4 @@ export class IndexWriter implements ObjectIndex {
       if (!this.#flushBatch()) return;
     }
   }
-}
-
-function firstOf<T>(all: Iterable<T>, most: number): T[] {
-  const first: T[] = [];
-  for (const one of all) {
-    if (first.length >= most) break;
-    first.push(one);
-  }
-  return first;
 }
