@@ -172,7 +172,8 @@ function stayed({ files, pinnedBy }: WarmupProgress, names: readonly string[]): 
   const more = names.length > 1 ? ` and ${names.length - 1} more` : '';
   const byCommand = pinnedBy.findIndex(({ by }) => by === 'command');
   const remedy = byCommand < 0 ? 'mount without that option' : `ml-overlay warmup --unpin ${names[byCommand]}`;
-  const what = `${files.pinned} files are pinned (${names[0]}${more}) and were not dropped`;
+  const by = `pinned (${names[0]}${more})`;
+  const what = files.pinned === 1 ? `1 file is ${by} and stays` : `${files.pinned} files are ${by} and stay`;
   return new MloError('MLO_PINNED', what, remedy);
 }
 

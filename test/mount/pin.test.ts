@@ -102,7 +102,7 @@ class Stage {
   }
 }
 
-async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+async function onStage(body: (stage: Stage) => Promise<void>, options = ''): Promise<void> {
   const source = makeSource();
   const slow = await startSlowStore({
     source,
@@ -113,7 +113,7 @@ async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
   });
   const stage = new Stage(source, slow);
   try {
-    await stage.mountAgain();
+    await stage.mountAgain(options);
     await withWatchdog(stage.mount, 2 * SECONDS, () => body(stage));
     await stage.mount.unmount();
   } finally {
@@ -174,7 +174,7 @@ test('what cannot be is refused with what to do, and readers are served', { skip
     assert.deepEqual([whole.cached, whole.pinned], [KEPT * FILE, KEPT * FILE]);
     assert.match(
       await stage.refused(['--evict', stage.at(DIRECTORY)]),
-      /MLO_PINNED: 8 files are pinned \(\S+ke\*pt\) and were not dropped: ml-overlay warmup --unpin \S+ke\*pt$/m,
+      /MLO_PINNED: 8 files are pinned \(\S+ke\*pt\) and stay: ml-overlay warmup --unpin \S+ke\*pt$/m,
     );
     assert.match(
       await stage.refused(['--unpin', stage.at(`${DIRECTORY}/1`)]),
@@ -185,15 +185,20 @@ test('what cannot be is refused with what to do, and readers are served', { skip
 
     const full = await stage.refused(['--pin', stage.at('rest')]);
     assert.match(full, /MLO_FULL: .* pinned\); \d+ files are not in it: .*cache=DIR:SIZE.*--unpin/);
-    assert.equal((await statsOf(stage.mount)).cache.pins.length, 3, 'no pin of what is absent');
+    assert.equal((await statsOf(stage.mount)).cache.pins.length, 4, 'no pin of what is absent');
     await stage.readRestTwice();
     assert.equal(await stage.cost(() => stage.read(DIRECTORY)), 0);
     const { bytes, sizeBytes, pinnedBytes } = (await statsOf(stage.mount)).cache;
     assert.ok(bytes <= sizeBytes && pinnedBytes > 0.9 * sizeBytes);
 
-    const { unpinned } = await stage.warmup<UnpinAnswer>(['--unpin', stage.mount.mountpoint]);
+    const { unpinned, globs } = await stage.warmup<UnpinAnswer>(['--unpin', stage.mount.mountpoint]);
+    assert.deepEqual(globs, ['keXpt']);
     assert.deepEqual(unpinned.sort(), [DIRECTORY, `${DIRECTORY}/deep`, 'rest'].map((name) => stage.at(name)).sort());
-    await stage.warmup(['--evict', stage.at('')]);
-    assert.equal((await statsOf(stage.mount)).cache.bytes, 0);
-  });
+    await stage.read('keXpt');
+    assert.match(
+      await stage.refused(['--evict', stage.mount.mountpoint]),
+      /MLO_PINNED: 1 file is pinned \(-o pin=keXpt\) and stays: mount without that option$/m,
+    );
+    assert.equal((await statsOf(stage.mount)).cache.bytes, FILE);
+  }, ',pin=keXpt');
 });

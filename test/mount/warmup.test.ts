@@ -15,7 +15,7 @@ test('after it an epoch costs the store no byte, and it costs each byte once', {
     await slow.reset();
     const first = await warmup([join(mountpoint, 'data')]);
     assert.deepEqual([first.state, first.listed, first.mountpoint], ['done', true, mountpoint]);
-    assert.deepEqual(first.bytes, { found: bytes, cached: 0, fetched: bytes, evicted: 0 });
+    assert.deepEqual(first.bytes, { found: bytes, cached: 0, fetched: bytes, evicted: 0, pinned: 0 });
     const { found, done, fetched, whole, failed, skipped } = first.files;
     assert.deepEqual(
       { found, done, fetched, whole, failed, skipped },
