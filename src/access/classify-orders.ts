@@ -8,10 +8,13 @@ import { directoryOf, WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import { Repetition } from '../prefetch/repetition.ts';
 import { type DataSet, EpochCounter } from './data-set-epochs.ts';
 import type { Readers } from './data-set-readers.ts';
+import { KnownFiles } from './data-set-files.ts';
 import { DataSets } from './datasets.ts';
-import type { AccessedFile, AccessedHandle } from './observer.ts';
+import type { Batches } from './detectors/batch.ts';
+import type { AccessedFile, AccessedHandle, From } from './observer.ts';
+import { OpenLog } from './open-log.ts';
 
-export interface ClassifiedDataSet {
+export interface ClassifiedDataSet extends Batches {
   /** Below the mount's root, '' for the root; a byte string. */
   path: string;
   /** Files that were opened, each once, and their bytes. */
@@ -38,6 +41,8 @@ export interface ClassifiedSequence {
   share: number;
 }
 
+/** Opens that batches are found from, the last of them: hours of most jobs. */
+const LOGGED_MOST = 1 << 20;
 /** A directory goes by name when most of what its readers begin does. */
 const SHARE_LEAST = 0.5;
 
@@ -52,13 +57,13 @@ export class OpenOrders {
   readonly #begun = new Map<string, Map<number, Begun[]>>();
 
   constructor(readers: Readers) {
-    this.#dataSets = new DataSets(readers);
+    this.#dataSets = new DataSets(readers, new KnownFiles(), new OpenLog(LOGGED_MOST));
   }
 
-  /** A file is opened to be read. `process`: of the thread, or the thread where that cannot be seen. Time in monotonic ms. */
-  opened(handle: AccessedHandle, thread: number, process: number, atMs: number): void {
+  /** A file is opened to be read. `process`: of the thread, or the thread where that cannot be seen. Times in monotonic ms. */
+  opened(handle: AccessedHandle, thread: number, process: number, begunMs: number, atMs: number): void {
     const { inode } = handle;
-    this.#dataSets.opened(handle, thread, atMs, atMs);
+    this.#dataSets.opened(handle, thread, begunMs, atMs);
     let number = this.#numbers.get(inode);
     if (number === undefined) {
       number = this.#files.push(inode) - 1;
@@ -77,6 +82,10 @@ export class OpenOrders {
     if (begun.at(-1)?.name !== name) begun.push({ name, thread });
   }
 
+  read(handle: AccessedHandle, thread: number, count: number, from: From, begunMs: number, atMs: number): void {
+    this.#dataSets.read(handle, thread, count, from, begunMs, atMs);
+  }
+
   /** Those with the most opens first. */
   dataSets(): ClassifiedDataSet[] {
     this.#dataSets.snapshot(); // what is a data set is decided anew
@@ -89,7 +98,11 @@ export class OpenOrders {
       passes.set(set, found);
       found.opened(number, file.attributes.size, this.#openedBy[at]!);
     }
-    const sets = [...passes].map(([{ path }, found]) => ({ path, ...found.summary() }));
+    const sets = [...passes].map(([set, found]) => ({
+      path: set.path,
+      ...found.summary(),
+      ...this.#dataSets.batches.of(set),
+    }));
     return sets.sort((a, b) => b.opens - a.opens);
   }
 
@@ -131,7 +144,7 @@ class Passes {
     this.#order.read(file);
   }
 
-  summary(): Omit<ClassifiedDataSet, 'path'> {
+  summary(): Omit<ClassifiedDataSet, 'path' | keyof Batches> {
     this.#judge();
     const { epoch, done, files } = this.#counter;
     return {

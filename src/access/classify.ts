@@ -4,7 +4,7 @@ import { O_RDONLY } from '../sys/open-flags.ts';
 import { type ClassifiedDataSet, type ClassifiedSequence, OpenOrders } from './classify-orders.ts';
 import { Readers } from './data-set-readers.ts';
 import { type FileKind, fileKindOf, type JobKind, jobOf, type KindTotals } from './labels.ts';
-import type { AccessedFile, AccessedHandle } from './observer.ts';
+import { type AccessedFile, type AccessedHandle, From } from './observer.ts';
 import type { ReadPattern, Stream } from './stream.ts';
 import { Streams } from './streams.ts';
 import type { TracedFile, TracedOpen, TracedThread, TracedTransfer, TraceEvent } from './trace-format.ts';
@@ -19,6 +19,9 @@ export interface ClassifiedStream {
   command: string;
   pattern: ReadPattern;
   stepBytes: number | null;
+  /** Over the file, by all who read it; null: it is not read in passes, or that cannot be told. */
+  passes: number | null;
+  passDone: number | null;
   /** READs looked at, of those it made. */
   looked: number;
   reads: number;
@@ -101,7 +104,11 @@ export class Classifier {
     this.#count(event, file);
     if (event.kind !== 'read') return;
     this.#identities.set(event.by.thread, event.by);
-    this.#streams.reading(handleOf(event, file), event.by.thread, event.offset, event.count, event.atUs / 1000);
+    const handle = handleOf(event, file);
+    const { by, offset, count, atUs, waitUs } = event;
+    const from = event.from === 'tier' ? From.TIER : From.STORE;
+    this.#orders.read(handle, by.thread, count, from, (atUs - waitUs) / 1000, atUs / 1000);
+    this.#streams.reading(handle, by.thread, offset, count, atUs / 1000);
   }
 
   async document(): Promise<Classification> {
@@ -112,6 +119,8 @@ export class Classifier {
       command,
       pattern,
       stepBytes,
+      passes: this.#streams.passesOf(stream.file)?.epoch ?? null,
+      passDone: this.#streams.passesOf(stream.file)?.epochDone ?? null,
       looked,
       reads: stream.reads,
     }));
@@ -136,10 +145,10 @@ export class Classifier {
   }
 
   #opened(event: TracedOpen, file: ReplayedFile): void {
-    const { by, atUs } = event;
+    const { by, atUs, waitUs } = event;
     const thread = by?.thread ?? 0;
     if (by !== undefined) this.#identities.set(thread, by);
-    this.#orders.opened(handleOf(event, file), thread, by?.pid ?? thread, atUs / 1000);
+    this.#orders.opened(handleOf(event, file), thread, by?.pid ?? thread, (atUs - waitUs) / 1000, atUs / 1000);
   }
 
   #read(stream: Stream): void {

@@ -1,6 +1,6 @@
 /**
  * The files of data sets, known by a 64-bit hash of their path: an inode is forgotten by the kernel as it likes, and a file
- * that comes back must be found to be the same. About 27 bytes a file.
+ * that comes back must be found to be the same. About 31 bytes a file.
  *
  * Files are numbered as they come; pages of typed arrays hold what is known of them. The index is 256 small tables that grow
  * by themselves, so that none of them takes long to.
@@ -17,6 +17,7 @@ interface Page {
   high: Uint32Array;
   ticket: Uint32Array;
   size: Float64Array;
+  nameNumber: Int32Array;
 }
 
 export class KnownFiles {
@@ -46,7 +47,7 @@ export class KnownFiles {
   }
 
   /** Takes one more, which was not found; -1: there is no room. */
-  add(low: number, high: number, size: number): number {
+  add(low: number, high: number, size: number, nameNumber = 0): number {
     if (this.count >= this.#most) return -1;
     const number = this.count++;
     if ((number & (PAGE - 1)) === 0) {
@@ -55,6 +56,7 @@ export class KnownFiles {
         high: new Uint32Array(PAGE),
         ticket: new Uint32Array(PAGE),
         size: new Float64Array(PAGE),
+        nameNumber: new Int32Array(PAGE),
       });
     }
     const page = this.#pages[number >>> PAGE_BITS]!;
@@ -62,6 +64,7 @@ export class KnownFiles {
     page.low[slot] = low;
     page.high[slot] = high;
     page.size[slot] = size;
+    page.nameNumber[slot] = nameNumber;
     this.#index(number, low, high >>> 24);
     return number;
   }
@@ -72,6 +75,11 @@ export class KnownFiles {
 
   setTicket(number: number, ticket: number): void {
     this.#pages[number >>> PAGE_BITS]!.ticket[number & (PAGE - 1)] = ticket;
+  }
+
+  /** The number in its name, as it was added. */
+  nameNumber(number: number): number {
+    return this.#pages[number >>> PAGE_BITS]!.nameNumber[number & (PAGE - 1)]!;
   }
 
   /** Notes the size and returns by how much it has grown. */
@@ -86,7 +94,7 @@ export class KnownFiles {
   /** What all of it takes, in bytes. */
   get heldBytes(): number {
     const index = this.#shards.reduce((sum, shard) => sum + shard.byteLength, 0);
-    return index + this.#pages.length * PAGE * 20;
+    return index + this.#pages.length * PAGE * 24;
   }
 
   #index(number: number, low: number, shardNumber: number): void {

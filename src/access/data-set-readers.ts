@@ -28,9 +28,16 @@ export class Reader {
   directory: Directory | undefined = undefined;
   /** When its last read was answered (monotonic ms); 0: none yet. */
   answeredMs = 0;
+  /** When anything of a data set was answered to it last; 0: nothing yet. */
+  servedMs = 0;
   /** Its number in a recording, and which recording that is. */
   index = 0;
   recording = 0;
+
+  /** What it has done until `begunMs` since it was answered; negative: it was not yet. */
+  pauseMs(begunMs: number): number {
+    return this.servedMs > 0 ? Math.max(0, begunMs - this.servedMs) : -1;
+  }
 
   constructor(thread: number, nowMs: number) {
     this.thread = thread;
@@ -66,6 +73,11 @@ export class Readers {
   identity(reader: Reader): ProcessIdentity {
     reader.identity ??= this.#identify(reader.thread);
     return reader.identity;
+  }
+
+  /** The number of a thread's process, or the thread's where that was not asked for or cannot be seen. */
+  processOf(thread: number): number {
+    return this.#readers.get(thread)?.identity?.pid ?? thread;
   }
 
   #add(thread: number, nowMs: number): Reader {

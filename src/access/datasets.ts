@@ -8,6 +8,7 @@
  * a good share of files is new, and when somebody asks.
  */
 import { O_ACCMODE } from '../sys/open-flags.ts';
+import { DataSetBatches } from './data-set-batches.ts';
 import { DataSet, EpochCounter } from './data-set-epochs.ts';
 import { hashPath, KnownFiles, pathHash } from './data-set-files.ts';
 import type { Reader, Readers } from './data-set-readers.ts';
@@ -15,6 +16,7 @@ import { findRoots } from './data-set-roots.ts';
 import { type Directory, DirectoryTree, enter } from './data-set-tree.ts';
 import { type ObservedFile, observed } from './observed.ts';
 import { type AccessedFile, type AccessedHandle, From } from './observer.ts';
+import { OpenLog } from './open-log.ts';
 import type { DataSetSnapshot } from './snapshot.ts';
 
 /** A pause of a reader that is longer is no time between reads: it did something else. */
@@ -27,6 +29,9 @@ const FADE_MS = 600_000;
 /** With all sets counted, opens between two decisions even if no file is new. */
 const OPENS_BETWEEN = 1 << 18;
 const JOBS_REMEMBERED = 1024;
+/** Of a number in a name, which has to fit in 32 bits. */
+const NAME_DIGITS = 9;
+const ZERO = '0'.charCodeAt(0);
 const SNAPSHOTS_MOST = 64;
 
 export class DataSets {
@@ -34,6 +39,8 @@ export class DataSets {
   readonly #none = new DataSet(undefined);
   readonly #tree = new DirectoryTree(this.#none);
   readonly #files: KnownFiles;
+  readonly #log: OpenLog;
+  readonly batches: DataSetBatches;
   #sets = new Map<Directory, DataSet>();
   readonly #processBits = new Map<number, number>();
   readonly #jobBits = new Map<number, number>();
@@ -43,14 +50,16 @@ export class DataSets {
   /** Files that were not taken up for want of room. */
   #untaken = 0;
 
-  constructor(readers: Readers, files: KnownFiles = new KnownFiles()) {
+  constructor(readers: Readers, files: KnownFiles = new KnownFiles(), log: OpenLog = new OpenLog()) {
     this.#readers = readers;
     this.#files = files;
+    this.#log = log;
+    this.batches = new DataSetBatches({ log, readers, files, directories: this.#tree.all });
   }
 
   opened(handle: AccessedHandle, thread: number, begunMs: number, nowMs: number): void {
     if ((handle.flags & O_ACCMODE) !== 0) return; // what a job writes is not its data set
-    this.#open(handle.inode, thread, begunMs, nowMs);
+    this.#open(handle.inode, thread, begunMs, nowMs, true);
   }
 
   read(handle: AccessedHandle, thread: number, count: number, from: From, begunMs: number, nowMs: number): void {
@@ -58,7 +67,7 @@ export class DataSets {
     const { inode } = handle;
     const known = inode.observed as ObservedFile | undefined;
     // Where the kernel opens files by itself, the first read stands for it.
-    const directory = known?.directory ?? this.#open(inode, thread, nowMs, nowMs);
+    const directory = known?.directory ?? this.#open(inode, thread, nowMs, nowMs, false);
     const reader = this.#readers.of(thread, nowMs);
     directory.reads++;
     if (count > 0) directory.readBytes += count;
@@ -70,6 +79,7 @@ export class DataSets {
     const between = begunMs - reader.answeredMs;
     if (reader.answeredMs > 0 && between > 0 && between < PAUSE_MS) directory.betweenMs += between;
     reader.answeredMs = nowMs;
+    reader.servedMs = nowMs;
   }
 
   /** The data set that a file which was opened counts to, and the pass it is in; undefined: none. */
@@ -90,7 +100,8 @@ export class DataSets {
     return byUse.slice(0, SNAPSHOTS_MOST).map(([, snapshot]) => snapshot);
   }
 
-  #open(inode: AccessedFile, thread: number, begunMs: number, nowMs: number): Directory {
+  /** `asked`: it was asked for, and not by its first read. */
+  #open(inode: AccessedFile, thread: number, begunMs: number, nowMs: number, asked: boolean): Directory {
     const file = observed(inode);
     const isNew = file.directory === undefined && this.#find(file, inode);
     const directory = file.directory!;
@@ -108,7 +119,10 @@ export class DataSets {
       const ticket = set.epochs.opened(before, isNew);
       if (ticket !== before) this.#files.setTicket(file.known, ticket);
     }
-    this.#came(this.#readers.of(thread, nowMs), directory);
+    const reader = this.#readers.of(thread, nowMs);
+    if (asked && file.known >= 0) this.#log.opened(thread, file.known, directory.index, reader.pauseMs(begunMs));
+    reader.servedMs = nowMs;
+    this.#came(reader, directory);
     this.#opensSince++;
     const enough = Math.max(FRESH_LEAST, this.#files.count >>> 2);
     if (this.#freshFiles >= enough || this.#opensSince >= OPENS_BETWEEN) this.#decide(nowMs);
@@ -141,7 +155,7 @@ export class DataSets {
     if (file.known >= 0) return false;
     const { size } = inode.attributes;
     file.sizeBytes = size;
-    file.known = this.#files.add(low, high, size);
+    file.known = this.#files.add(low, high, size, nameNumber(path, slash + 1));
     directory.files++;
     directory.bytes += size;
     directory.vote(extensionHash(path, slash + 1));
@@ -197,6 +211,7 @@ export class DataSets {
       betweenSeconds: 0,
       epoch: set.epochs.epoch,
       epochDone: this.#untaken > 0 ? null : set.epochs.done,
+      ...this.batches.of(set),
     };
   }
 }
@@ -256,6 +271,25 @@ function bit(bits: Map<number, number>, number: number): number {
     bits.set(number, known);
   }
   return known;
+}
+
+/** The last number in a name before its extension, of nine digits at most; 0: it has none. */
+function nameNumber(path: string, nameAt: number): number {
+  const dot = path.lastIndexOf('.');
+  let end = dot > nameAt ? dot : path.length; // not that of .mp4
+  while (end > nameAt && !isDigit(path, end - 1)) end--;
+  let number = 0;
+  let value = 1;
+  for (let at = end - 1; at >= nameAt && isDigit(path, at) && value < 10 ** NAME_DIGITS; at--) {
+    number += value * (path.charCodeAt(at) - ZERO);
+    value *= 10;
+  }
+  return number;
+}
+
+function isDigit(path: string, at: number): boolean {
+  const digit = path.charCodeAt(at) - ZERO;
+  return digit >= 0 && digit <= 9;
 }
 
 /** Of a name's extension, which stands for what kind of file it is; 0: none. */

@@ -1,5 +1,7 @@
 /** What `stats` tells of readers and data sets. Numbers that cannot be known are null, and those that are estimated say so. */
 
+import type { Batches } from './detectors/batch.ts';
+
 /** A process that reads through the mount, or all whose process cannot be seen (`pid` null). */
 export interface ProcessSnapshot {
   pid: number | null;
@@ -61,7 +63,7 @@ export const NO_STALL: StallSnapshot = {
 };
 
 /** A directory tree that a job reads. */
-export interface DataSetSnapshot {
+export interface DataSetSnapshot extends Batches {
   /** Below the mount's root, '' for the root. */
   path: string;
   /** Files of it that were opened so far, and their bytes. */
@@ -92,6 +94,12 @@ export interface StreamSnapshot {
   stepBytes: number | null;
   reads: number;
   bytes: number;
+  /**
+   * Passes over the file begun, by all who read it, and the share of it that the present one has read, of what the daemon saw;
+   * null: it is not read in passes, or that cannot be told yet.
+   */
+  epoch: number | null;
+  epochDone: number | null;
 }
 
 export interface AccessSnapshot {

@@ -8,6 +8,7 @@
 import { WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import type { Readers } from './data-set-readers.ts';
 import { type Run, Runs } from './detectors/sequential.ts';
+import { FilePasses } from './file-passes.ts';
 import { fileKindOf } from './labels.ts';
 import type { AccessedFile, AccessedHandle } from './observer.ts';
 import type { StreamSnapshot } from './snapshot.ts';
@@ -34,9 +35,11 @@ export class FileStreams {
   readonly file: AccessedFile;
   readonly runs: Runs = new Runs();
   readonly streams: Stream[] = [];
+  readonly passes: FilePasses;
 
   constructor(file: AccessedFile) {
     this.file = file;
+    this.passes = new FilePasses(file.attributes.size);
   }
 }
 
@@ -66,6 +69,7 @@ export class Streams {
     const stream = this.#streamOf(file, handle.id, process);
     if (stream.reads === 0) this.listener?.began(inode, process, thread);
     stream.usedAt = ++this.#reads;
+    file.passes.read(offset, size);
     const run = file.runs.came(offset, size);
     const jumped = stream.came(run, file.runs, offset, size);
     if (stream.reads === LOOKED) this.#learn(stream);
@@ -129,17 +133,26 @@ export class Streams {
     return stream;
   }
 
+  /** Passes over a file; undefined: it was forgotten. */
+  passesOf(file: AccessedFile): FilePasses | undefined {
+    return this.#files.get(file)?.passes;
+  }
+
   /** Those used last, first. */
   snapshot(): StreamSnapshot[] {
-    const all = [...this.#files.values()].flatMap(({ streams }) => streams);
-    all.sort((a, b) => b.usedAt - a.usedAt);
-    return all.slice(0, SNAPSHOTS_MOST).map((stream) => ({
+    const all = [...this.#files.values()].flatMap(({ streams, passes }) =>
+      streams.map((stream) => ({ stream, passes })),
+    );
+    all.sort((a, b) => b.stream.usedAt - a.stream.usedAt);
+    return all.slice(0, SNAPSHOTS_MOST).map(({ stream, passes }) => ({
       path: Buffer.from(stream.file.path(), 'latin1').toString('utf8'),
       process: stream.process,
       pattern: stream.pattern,
       stepBytes: stream.strides.period > 0 ? stream.strides.stepBytes : null,
       reads: stream.reads,
       bytes: stream.bytes,
+      epoch: passes.epoch,
+      epochDone: passes.epochDone,
     }));
   }
 }

@@ -24,6 +24,8 @@ type OperationRow = StatsDocument['operations'][string] & { name: string };
 /** Of each list, those that waited most. */
 const ROWS = 10;
 const LABEL = 10;
+/** As good as certain: nothing is said of it. */
+const SURE = 0.95;
 
 /** `width`: of the terminal; Infinity where nothing is cut. */
 export function page(stats: StatsDocument, width: number): string[] {
@@ -206,8 +208,16 @@ const processColumns: Column<ProcessRow>[] = [
   stallColumn,
 ];
 
-export const epochOf = ({ epoch, epochDone }: DataSetRow): string =>
-  epochDone === null ? String(epoch) : `${epoch} (${percent(epochDone)})`;
+export const epochOf = ({ epoch, epochDone }: Pick<DataSetRow | StreamRow, 'epoch' | 'epochDone'>): string => {
+  if (epoch === null) return '-';
+  return epochDone === null ? String(epoch) : `${epoch} (${percent(epochDone)})`;
+};
+
+/** A number that was made out, and how sure it is where there is doubt. */
+export const sureOf = (found: number | null, confidence: number | null): string => {
+  if (found === null) return '-';
+  return confidence === null || confidence > SURE ? whole(found) : `${whole(found)} (${percent(confidence)})`;
+};
 
 const dataSetColumns: Column<DataSetRow>[] = [
   { title: 'PATH', text: pathOf, left: true, flexible: 'start' },
@@ -225,6 +235,8 @@ const dataSetColumns: Column<DataSetRow>[] = [
   { title: 'WAITED', text: ({ waitSeconds }) => span(waitSeconds) },
   { title: 'BETWEEN', text: ({ betweenSeconds }) => span(betweenSeconds), fromWidth: 100 },
   { title: 'EPOCH', text: epochOf },
+  { title: 'WORKERS', text: ({ workers, workersConfidence }) => sureOf(workers, workersConfidence), fromWidth: 100 },
+  { title: 'BATCH', text: ({ batchFiles, batchConfidence }) => sureOf(batchFiles, batchConfidence), fromWidth: 100 },
 ];
 
 const sequenceColumns: Column<SequenceRow>[] = [
@@ -239,6 +251,7 @@ const streamColumns: Column<StreamRow>[] = [
   { title: 'STEP', text: ({ stepBytes }) => (stepBytes === null ? '-' : step(stepBytes)) },
   { title: 'READS', text: ({ reads }) => whole(reads) },
   { title: 'READ', text: ({ bytes }) => size(bytes) },
+  { title: 'EPOCH', text: epochOf },
 ];
 
 const step = (bytes: number): string => (bytes < 0 ? `-${size(-bytes)}` : size(bytes));

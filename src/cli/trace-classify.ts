@@ -5,6 +5,7 @@ import type { ClassifiedDataSet } from '../access/classify-orders.ts';
 import { TraceReader } from '../access/trace-reader.ts';
 import { formatSize } from '../config/units.ts';
 import { MloError } from '../errors.ts';
+import { epochOf, sureOf } from './stats-page.ts';
 import { percent, table } from './stats-text.ts';
 import { help } from './trace.ts';
 import { damageTold, put, whole } from './trace-show.ts';
@@ -41,6 +42,8 @@ function page({ dataSets, sequences, streams, processes }: Classification): stri
         { title: 'SIZE', text: ({ bytes }) => formatSize(bytes) },
         { title: 'OPENS', text: ({ opens }) => String(opens) },
         { title: 'READERS', text: ({ readers }) => String(readers) },
+        { title: 'WORKERS', text: ({ workers, workersConfidence }) => sureOf(workers, workersConfidence) },
+        { title: 'BATCH', text: ({ batchFiles, batchConfidence }) => sureOf(batchFiles, batchConfidence) },
         { title: 'PASSES', text: ({ passes, passDone }) => `${passes} (${percent(passDone)} of the last)` },
         { title: 'ORDER', text: orderShown, left: true },
       ],
@@ -73,6 +76,7 @@ function page({ dataSets, sequences, streams, processes }: Classification): stri
         { title: 'PATTERN', text: ({ pattern }) => pattern, left: true },
         { title: 'STEP', text: ({ stepBytes }) => (stepBytes === null ? '-' : String(Math.round(stepBytes))) },
         { title: 'READS', text: ({ reads }) => String(reads) },
+        { title: 'PASSES', text: ({ passes: epoch, passDone: epochDone }) => epochOf({ epoch, epochDone }) },
       ],
       streams,
       Number.POSITIVE_INFINITY,

@@ -305,6 +305,16 @@ export const metrics: readonly Metric[] = [
     'Share of its files that this pass has read.',
     dataSet,
   ),
+  gauge(
+    'dataSets[].workers',
+    undefined,
+    '',
+    'Processes that read a fair share of it each; null: too little was seen.',
+    early,
+  ),
+  gauge('dataSets[].workersConfidence', undefined, 'ratio', 'Share of its opens that is theirs.', early),
+  gauge('dataSets[].batchFiles', undefined, '', 'Files that each of them takes at a time; null: none is seen.', early),
+  gauge('dataSets[].batchConfidence', undefined, 'ratio', 'How sure that is, up to 1.', early),
 
   text('streams[].path', 'A large file; those read last come first.', early),
   text(
@@ -320,6 +330,14 @@ export const metrics: readonly Metric[] = [
   gauge('streams[].stepBytes', undefined, 'bytes', 'Between the places it strides to, in the mean; else null.', early),
   counter('streams[].reads', undefined, '', 'Its reads that the daemon saw.', early),
   counter('streams[].bytes', undefined, 'bytes', 'Of these reads.', early),
+  gauge(
+    'streams[].epoch',
+    undefined,
+    '',
+    'Passes over the file begun, by all its readers, as far as the daemon saw; null: none, or it cannot be told yet.',
+    early,
+  ),
+  gauge('streams[].epochDone', undefined, 'ratio', 'Share of the file that this pass has read.', early),
 
   text('trace.file', 'Where a trace is being recorded; trace is null when none is.', early),
   counter('trace.events', undefined, '', 'Events recorded.', early),

@@ -310,6 +310,10 @@ describe('what is counted', () => {
         betweenSeconds: undefined,
         epoch: 1,
         epochDone: 1,
+        workers: null,
+        workersConfidence: null,
+        batchFiles: null,
+        batchConfidence: null,
       },
     );
     assert.ok(Math.abs(d!.waitSeconds - 0.11) < 1e-9, `${d?.waitSeconds}`);

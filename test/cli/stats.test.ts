@@ -35,7 +35,7 @@ test('the page answers where reads came from, who waited and what would help', (
     /4,321 requests, 600 MiB, 0 failed: read 2,000, lookup 1,500, attributes 821; 200 MiB ahead of readers \(97 % read since\)$/m,
     /120 MiB resident .*9 s of CPU time \(8.9 %\); no problems/,
     /^ +4121 +python3 +4 +1,200 +5,000 +640 MiB .*31 s +31 %$/m,
-    /train\/n01440764 .* 2 \(40 %\)$/m,
+    /train\/n01440764 .* 2 \(40 %\) +4 +32 \(90 %\)$/m,
     /^ +READ +10,000 +0 +4.30 ms +0.20 ms +12.0 ms +80.0 ms +400 ms$/m,
   ]) {
     assert.match(text, said);

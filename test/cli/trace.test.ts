@@ -201,10 +201,14 @@ describe('with a mount', { skip: noMounts }, () => {
     assert.match(page, new RegExp(`${READER} ${first}`));
     const { dataSets } = JSON.parse(await mlOk(['trace', 'classify', recording.file, '--json'])) as Classification;
     const { length: files } = names;
+    const few = { workers: null, workersConfidence: null, batchFiles: null, batchConfidence: null };
     assert.deepEqual(dataSets, [
-      { path: 'train', files, bytes, opens: 2 * files, readers: 2, passes: 2, passDone: 1, repeats: null },
+      { path: 'train', files, bytes, opens: 2 * files, readers: 2, passes: 2, passDone: 1, repeats: null, ...few },
     ]);
-    assert.match(await mlOk(['trace', 'classify', recording.file]), /\/train +12 .* 24 +2 +2 \(100 % of the last\) +-/);
+    assert.match(
+      await mlOk(['trace', 'classify', recording.file]),
+      /\/train +12 .* 24 +2 +- +- +2 \(100 % of the last\) +-/,
+    );
     assert.match(await mlOk(['trace', 'show', recording.file]), /open +train\/c2\/3\.jpg +98 KiB +source/);
     assert.equal((await eventsOf(recording.file, ['--limit', '3'])).length, 3);
     assert.deepEqual(new Set((await eventsOf(recording.file, ['--path', '3.jpg'])).map(({ path }) => path)).size, 3);

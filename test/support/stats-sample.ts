@@ -139,6 +139,10 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
         betweenSeconds: 57,
         epoch: 2,
         epochDone: 0.4,
+        workers: 4,
+        workersConfidence: 1,
+        batchFiles: 32,
+        batchConfidence: 0.9,
       },
     ],
     streams: [
@@ -149,6 +153,8 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
         stepBytes: 2 ** 20,
         reads: 1200,
         bytes: 75 * 2 ** 20,
+        epoch: null,
+        epochDone: null,
       },
     ],
     trace: null,
@@ -213,7 +219,8 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
 /** The same daemon `seconds` later, with `factor` times as much of everything done. */
 export function later(stats: StatsDocument, seconds: number, factor: number): StatsDocument {
   const grown = structuredClone(stats);
-  const constant = ['schema', 'pid', 'upSeconds', 'threads', 'share', 'sizeBytes', 'epoch', 'epochDone'];
+  const batch = ['workers', 'workersConfidence', 'batchFiles', 'batchConfidence'];
+  const constant = ['schema', 'pid', 'upSeconds', 'threads', 'share', 'sizeBytes', 'epoch', 'epochDone', ...batch];
   const grow = (value: object): void => {
     for (const [key, each] of Object.entries(value)) {
       if (typeof each === 'object' && each !== null) grow(each);
