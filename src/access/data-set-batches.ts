@@ -46,7 +46,9 @@ export class DataSetBatches {
       this.#found = this.#find();
       this.#foundAt = count;
     }
-    return this.#found.get(set) ?? NO_BATCHES;
+    const found = this.#found.get(set) ?? NO_BATCHES; // none of its opens is remembered
+    this.#found.set(set, found);
+    return found;
   }
 
   #find(): Map<DataSet, Batches> {
