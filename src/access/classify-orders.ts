@@ -7,8 +7,8 @@ import { BEGUN_MOST, type Begun, NameSequences, stepOf } from '../prefetch/name-
 import { directoryOf, WHOLE_FILE_BYTES } from '../prefetch/order.ts';
 import { Repetition } from '../prefetch/repetition.ts';
 import { type DataSet, EpochCounter } from './data-set-epochs.ts';
-import type { Readers } from './data-set-readers.ts';
 import { KnownFiles } from './data-set-files.ts';
+import type { Readers } from './data-set-readers.ts';
 import { DataSets } from './datasets.ts';
 import type { Batches } from './detectors/batch.ts';
 import type { AccessedFile, AccessedHandle, From } from './observer.ts';
