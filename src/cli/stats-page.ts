@@ -177,11 +177,12 @@ function daemon({ daemon, problems }: StatsDocument): string {
 
 export function troubles({ warnings, errors, defects }: StatsDocument['problems']): string {
   const some = [
-    [warnings, 'warnings'],
-    [errors, 'errors'],
-    [defects, 'defects'],
+    [warnings, 'warning'],
+    [errors, 'error'],
+    [defects, 'defect'],
   ].filter(([count]) => count !== 0);
-  return some.length === 0 ? 'no problems' : some.map(([count, what]) => `${count} ${what}`).join(', ');
+  if (some.length === 0) return 'no problems';
+  return some.map(([count, what]) => `${count} ${what}${count === 1 ? '' : 's'}`).join(', ');
 }
 
 export function nameOf({ pid, command }: ProcessRow): string {
