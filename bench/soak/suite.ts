@@ -29,6 +29,8 @@ export interface SoakOptions {
 const MIB = 2 ** 20;
 /** Of resident memory, MiB in ten minutes. */
 const SLOPE_MOST = 1;
+/** Files kept open beside those that are known: objects of content that has just been replaced. */
+const KEPT_BESIDE = 64;
 /** What a handful of reads under way may hold more at the end than at the beginning. */
 const DESCRIPTORS_MOST = 8;
 const TIMERS_MOST = 3;
@@ -59,16 +61,21 @@ export async function soakSuite(scope: Scope, options: SoakOptions): Promise<obj
   const work = scope.directory(options.directory, 'ml-overlay-soak-');
   const source = join(work, 'source');
   makeSource(source);
+  const cache = join(work, 'cache');
   const systems: [name: string, args: string[]][] = [
     ['without cache', ['--cache', 'none', '-o', 'attr-ttl=1s']],
     // As over a slow source: every call on the pool, everything kept in the tier, and more than fits.
-    ['with cache', ['--cache', `${join(work, 'cache')}:40M`, '-o', 'attr-ttl=1s', '-o', 'store-speed=pooled']],
+    ['with cache', ['--cache', `${cache}:40M`, '-o', 'attr-ttl=1s', '-o', 'store-speed=pooled']],
   ];
   const soaked: Soaked[] = [];
   for (const [name, args] of systems) {
     const path = join(work, name.replaceAll(' ', '-'));
     mkdirSync(path);
-    soaked.push({ name, daemon: new Daemon(await mountOverlay(scope, source, path, args)), samples: [] });
+    soaked.push({
+      name,
+      daemon: new Daemon(await mountOverlay(scope, source, path, args), [source, cache]),
+      samples: [],
+    });
   }
   // Each with a seed of its own: the mounts share a source, and no two may write the same names.
   const workers = soaked.flatMap(({ name, daemon }, mount) =>
@@ -222,6 +229,7 @@ function judge({ name, samples }: Soaked, warmSeconds: number): Judged {
     ];
   });
   const { perSecond, error } = trends.residentBytes ?? { perSecond: 0, error: 0 };
+  const most = (column: (typeof columns)[number]): number => Math.max(0, ...points(column).map(({ value }) => value));
   const inTenMinutes = (slope: number): number => (slope * 600) / MIB;
   return {
     name,
@@ -239,6 +247,12 @@ function judge({ name, samples }: Soaked, warmSeconds: number): Judged {
         what: `${name}: more descriptors`,
         value: measured ? rise(points('descriptors')) : undefined,
         atMost: DESCRIPTORS_MOST,
+        unit: '',
+      },
+      {
+        what: `${name}: files kept open, at most`,
+        value: measured ? most('keptDescriptors') : undefined,
+        atMost: 2 * most('inodes') + KEPT_BESIDE, // each in the source and in the cache
         unit: '',
       },
       {
