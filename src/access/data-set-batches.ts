@@ -1,4 +1,5 @@
 /** How many workers read a data set, and how many files are a batch: from the opens that are remembered, when somebody asks. */
+import { performance } from '../sys/clock.ts';
 import { type DataSet, EpochCounter } from './data-set-epochs.ts';
 import type { KnownFiles } from './data-set-files.ts';
 import type { Readers } from './data-set-readers.ts';
@@ -6,8 +7,10 @@ import type { Directory } from './data-set-tree.ts';
 import { type Batches, batchesOf, NO_BATCHES, type OpenSequence } from './detectors/batch.ts';
 import type { OpenLog } from './open-log.ts';
 
-/** It is looked at again after so many more opens, of those that are remembered. */
+/** It is looked at again after so many more opens, of those that are remembered; */
 const AGAIN_SHARE = 1 / 4;
+/** and when so many times as long has passed as that took: requests wait meanwhile. */
+const AGAIN_TIMES = 50;
 
 /** Of a reader's steps inside of a directory those that go up, where it reads in order; half do by chance. */
 const UP_SHARE = 0.75;
@@ -34,6 +37,7 @@ export class DataSetBatches {
   readonly #parts: Parts;
   #found = new Map<DataSet, Batches>();
   #foundAt = 0;
+  #againMs = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -42,13 +46,19 @@ export class DataSetBatches {
   of(set: DataSet): Batches {
     const { count } = this.#parts.log;
     const more = count - this.#foundAt;
-    if (more > 0 && (more >= this.#parts.log.held * AGAIN_SHARE || !this.#found.has(set))) {
-      this.#found = this.#find();
-      this.#foundAt = count;
-    }
+    const again = more >= this.#parts.log.held * AGAIN_SHARE && performance.now() >= this.#againMs;
+    if (more > 0 && (again || !this.#found.has(set))) this.#lookAgain(count);
     const found = this.#found.get(set) ?? NO_BATCHES; // none of its opens is remembered
     this.#found.set(set, found);
     return found;
+  }
+
+  #lookAgain(count: number): void {
+    const beganMs = performance.now();
+    this.#found = this.#find();
+    this.#foundAt = count;
+    const endedMs = performance.now();
+    this.#againMs = endedMs + AGAIN_TIMES * (endedMs - beganMs);
   }
 
   #find(): Map<DataSet, Batches> {

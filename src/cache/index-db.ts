@@ -253,7 +253,7 @@ function refuseOther(meta: ReadonlyMap<string, string>, storeId: string): void {
   if (meta.has('store') && meta.get('store') !== storeId) throw new Error(`it belongs to ${meta.get('store')}`);
 }
 
-/** Makes way for a new index; the old one is kept once, to be looked at. */
+/** Makes way for a new index, or another file of the cache; the old one is kept once, to be looked at. */
 export function moveAside(path: string): void {
   const aside = `${path}.unusable`;
   for (const suffix of ['', '-wal', '-shm']) fs.rmSync(aside + suffix, { force: true });

@@ -11,6 +11,7 @@ import { crc32 } from 'node:zlib';
 import { failureOf, type Outcome } from '../sys/errno.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Pin, PinPlace } from './eviction/pins.ts';
+import { moveAside } from './index-db.ts';
 
 const VERSION = 1;
 /** More than so many bytes no list of ours has. */
@@ -36,7 +37,11 @@ export class PinFile implements PinPlace {
     } catch (error) {
       const fields = { pins: this.#path, reason: (error as Error).message };
       this.#log.warn(fields, 'the list of what is pinned was unusable and is begun anew: pin it again');
-      moveAside(this.#path);
+      try {
+        moveAside(this.#path);
+      } catch {
+        // it is written over
+      }
       return [];
     }
   }
@@ -93,15 +98,6 @@ function readPlain(file: string): string | undefined {
   if (stat === undefined) return undefined;
   if (!stat.isFile() || stat.size > LONGEST) throw new Error('it is no list of ours');
   return fs.readFileSync(file, 'utf8');
-}
-
-/** It is kept once, to be looked at. */
-function moveAside(file: string): void {
-  try {
-    fs.renameSync(file, `${file}.unusable`);
-  } catch {
-    // it is written over
-  }
 }
 
 async function writeSynced(file: string, text: string): Promise<void> {

@@ -16,6 +16,7 @@ import {
 import type { Assembly } from './assemble.ts';
 import type { ConnectionStats } from './connect.ts';
 import type { DaemonParts } from './control-handlers.ts';
+import { utf8 } from './path-text.ts';
 import { pinStats } from './pin-stats.ts';
 import { version } from './version.ts';
 
@@ -180,9 +181,4 @@ function prefetchStats({ overlay }: Assembly): PrefetchStats {
     sets: (prefetch?.sets ?? []).map(({ path, ...set }) => ({ path: utf8(path), ...set })),
     sequences: (prefetch?.sequences ?? []).map(({ path, ...sequence }) => ({ path: utf8(path), ...sequence })),
   };
-}
-
-/** A path as the overlay has it, for people. */
-function utf8(path: string): string {
-  return Buffer.from(path, 'latin1').toString('utf8');
 }

@@ -13,6 +13,7 @@ import { MloError } from '../errors.ts';
 import type { WarmupAction, WarmupProgress } from '../overlay/index.ts';
 import { errnoName } from '../sys/errno.ts';
 import type { DaemonParts } from './control-handlers.ts';
+import { pathInMount } from './path-text.ts';
 
 /** What taking pins back has come to. Its keys are those of `warmup --unpin --json`, and stay. */
 export interface UnpinAnswer {
@@ -86,7 +87,7 @@ async function unpin({ log, request }: DaemonParts, cache: Cache, paths: readonl
   for (const path of named) {
     const above = pins.covering(path);
     if (above === undefined || above.text === path) continue;
-    const [inner, outer] = [path, above.text].map((each) => shown(request.mountpoint, each));
+    const [inner, outer] = [path, above.text].map((each) => pathInMount(request.mountpoint, each));
     const remedy = `ml-overlay warmup --unpin ${outer}, and pin what is to stay`;
     throw new MloError('MLO_PINNED', `${inner} is pinned because ${outer} is`, remedy);
   }
@@ -102,15 +103,11 @@ async function unpin({ log, request }: DaemonParts, cache: Cache, paths: readonl
     }
     if (failure === 0) continue;
     const remedy = 'see that the disk of the cache can be written and has free space, and unpin again';
-    const what = `${shown(request.mountpoint, path)} is unpinned until the next mount: ${errnoName(failure)}`;
+    const what = `${pathInMount(request.mountpoint, path)} is unpinned until the next mount: ${errnoName(failure)}`;
     throw new MloError('MLO_WARMUP', what, remedy);
   }
   log.log.info({ pins: answer.unpinned.length, bytes: answer.bytes }, 'unpinned');
   return answer;
-}
-
-function shown(mountpoint: string, path: string): string {
-  return path === '' ? mountpoint : `${mountpoint}/${Buffer.from(path, 'latin1').toString()}`;
 }
 
 function parallelOf(value: unknown): number | undefined {

@@ -6,6 +6,7 @@ import { createReadStream, readlinkSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { MloError } from '../errors.ts';
 import { mountTable } from '../fuse/mount-table.ts';
+import { utf8 } from './path-text.ts';
 
 /** As many as the kernel follows. */
 const LINKS_MOST = 40;
@@ -78,10 +79,6 @@ function linkTarget(path: string): string | undefined {
 
 export function latin1(text: string): string {
   return Buffer.from(text).toString('latin1');
-}
-
-export function utf8(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString();
 }
 
 /** The lines of a file, or of standard input (`-`), that are not empty. */

@@ -7,8 +7,9 @@ import { callDaemon } from '../control/client.ts';
 import { Exit, MloError } from '../errors.ts';
 import type { WarmupProgress } from '../overlay/index.ts';
 import { liveRecord } from './live-record.ts';
+import { pathInMount, utf8 } from './path-text.ts';
 import type { UnpinAnswer, WarmupAnswer } from './warmup-control.ts';
-import { latin1, linesOf, type Place, Places, utf8 } from './warmup-paths.ts';
+import { latin1, linesOf, type Place, Places } from './warmup-paths.ts';
 import { ProgressView, summary } from './warmup-progress.ts';
 
 export const help = `Usage: ml-overlay warmup PATH... [--pin | --unpin | --check | --evict]
@@ -123,7 +124,7 @@ async function unpinned(post: (body: object) => Promise<object>, batches: Batche
 }
 
 function toldUnpinned(answer: UnpinAnswer, mountpoint: string, json: boolean): number {
-  const unpinned = answer.unpinned.map((path) => shown(mountpoint, path));
+  const unpinned = answer.unpinned.map((path) => pathInMount(mountpoint, path));
   if (json) {
     console.log(JSON.stringify({ mountpoint, action: 'unpin', ...answer, unpinned }, null, 2));
     return Exit.ok;
@@ -137,13 +138,11 @@ function toldUnpinned(answer: UnpinAnswer, mountpoint: string, json: boolean): n
   return Exit.ok;
 }
 
-function shown(mountpoint: string, path: string): string {
-  return path === '' ? mountpoint : `${mountpoint}/${utf8(path)}`;
-}
-
 function told({ job, why }: WarmupAnswer, mountpoint: string, json: boolean, signal: Signal | undefined): number {
-  const errors = job.errors.map(({ path, error }) => ({ path: shown(mountpoint, path), error }));
-  const pinnedBy = job.pinnedBy.map(({ by, text }) => (by === 'option' ? `-o pin=${text}` : shown(mountpoint, text)));
+  const errors = job.errors.map(({ path, error }) => ({ path: pathInMount(mountpoint, path), error }));
+  const pinnedBy = job.pinnedBy.map(({ by, text }) =>
+    by === 'option' ? `-o pin=${text}` : pathInMount(mountpoint, text),
+  );
   if (json)
     console.log(JSON.stringify({ mountpoint, ...job, errors, pinnedBy, ...(why !== undefined && { why }) }, null, 2));
   else {

@@ -70,7 +70,7 @@ export class Pins {
   #place: PinPlace | undefined;
   readonly #paths = new Map<string, Pin>();
   readonly #globs = new Map<string, Pin>();
-  readonly #numbers = new Set<number>();
+  readonly #byNumber = new Map<number, Pin>();
   readonly #listeners: (() => void)[] = [];
   #lastNumber = 0;
   #saving: Promise<Outcome<0>> = Promise.resolve(0);
@@ -89,7 +89,7 @@ export class Pins {
       this.#lastNumber = Math.max(this.#lastNumber, ...pin.numbers);
       const before = this.#globs.get(pin.text);
       if (pin.by === 'option' && before === undefined) continue;
-      if (pin.by === 'option') for (const number of before!.numbers) this.#numbers.delete(number);
+      if (pin.by === 'option') for (const number of before!.numbers) this.#byNumber.delete(number);
       this.#put(pin);
     }
     const now = this.#all();
@@ -103,7 +103,7 @@ export class Pins {
 
   #put(pin: Pin): void {
     (pin.by === 'command' ? this.#paths : this.#globs).set(pin.text, pin);
-    for (const number of pin.numbers) this.#numbers.add(number);
+    for (const number of pin.numbers) this.#byNumber.set(number, pin);
   }
 
   /** They go up for ever, by the clock: where the list was lost, none comes again that an object still has. */
@@ -122,7 +122,7 @@ export class Pins {
 
   /** Whether a number is that of a pin. */
   has(number: number): boolean {
-    return this.#numbers.has(number);
+    return this.#byNumber.has(number);
   }
 
   ofGlob(glob: string): number {
@@ -148,7 +148,7 @@ export class Pins {
 
   /** The pin that has a number. */
   named(number: number): Pin | undefined {
-    return this.#all().find(({ numbers }) => numbers.includes(number));
+    return this.#byNumber.get(number);
   }
 
   get globs(): string[] {
@@ -179,7 +179,7 @@ export class Pins {
     const before = pin?.numbers.filter((each) => each < number) ?? [];
     if (pin === undefined || before.length === 0) return;
     pin.numbers = pin.numbers.filter((each) => each >= number);
-    for (const each of before) this.#numbers.delete(each);
+    for (const each of before) this.#byNumber.delete(each);
     this.#gone();
     await this.save();
   }
@@ -203,7 +203,7 @@ export class Pins {
 
   #forget({ text, numbers }: Pin): void {
     this.#paths.delete(text);
-    for (const number of numbers) this.#numbers.delete(number);
+    for (const number of numbers) this.#byNumber.delete(number);
   }
 
   /** Called when some are gone. */
@@ -234,7 +234,9 @@ export class Pins {
 
   /** All of what is pinned. */
   total(tallies: readonly PinTally[]): PinnedShare {
-    return tallies.every(({ size }) => size === 0) ? { files: 0, bytes: 0 } : shareOf([...this.#numbers], tallies);
+    return tallies.every(({ size }) => size === 0)
+      ? { files: 0, bytes: 0 }
+      : shareOf([...this.#byNumber.keys()], tallies);
   }
 }
 
