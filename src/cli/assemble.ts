@@ -49,12 +49,12 @@ export function doesWithoutOpen({ immutable, ro, transport, disable }: Settings)
 }
 
 /** Threads of the kernel: cheap, and there as long as they have something to do. */
-const IO_URING_WORKERS = 128;
+const IO_URING_WORKERS = 256;
 const POOLED_TTL_MS = 60_000;
 const INLINE_TTL_MS = 5_000;
 const POOLED_NEGATIVE_TTL_MS = 1_000;
-/** Of the requests that may be under way at the source; the rest is for readers. */
-const WARMUP_SHARE = 3 / 4;
+/** Of the requests that may be under way at the source; the rest is for readers, and what is looked up ahead of them. */
+const WARMUP_SHARE = 5 / 8;
 /** What the daemon reads ahead of a reader, in windows of the kernel's. */
 const READ_AHEAD_WINDOWS = 8;
 

@@ -65,8 +65,7 @@ export class Ahead {
       this.#underWay++;
       const sinceMs = performance.now();
       const ended = (): void => {
-        this.#underWay--;
-        this.#window.answered(performance.now() - sinceMs);
+        this.#window.answered(performance.now() - sinceMs, this.#underWay--);
         this.#pump();
       };
       answer.then(ended, ended);

@@ -68,6 +68,8 @@ export interface Orders {
   readonly roomBytes: number;
   /** Of these, what is free: of what is spent, some may be in use, and cannot go now. */
   readonly freeBytes: number;
+  /** Items that may be under way and readers, who wait for the same store, hardly notice it. */
+  readonly unnoticed: number;
   /** From now on it is asked. Of orders of one rank those that are asked take turns. */
   add(order: Order): void;
   /** It is not asked any more; what it gave and has not been begun is given up. */

@@ -24,7 +24,7 @@ import {
 } from './order.ts';
 import type { Spent } from './spent.ts';
 import { Trust } from './trust.ts';
-import { AheadWindow } from './window.ts';
+import { type AheadLimits, AheadWindow } from './window.ts';
 
 export interface SchedulerOptions {
   /** Items that may be under way, each of which makes some requests, one after the other; and their bytes. */
@@ -35,6 +35,10 @@ export interface SchedulerOptions {
 
 /** Of items under way: each makes some requests, one after the other. */
 const WINDOW = { first: 16, least: 2, grow: 4, shrink: 12 } as const;
+/** Of them so many may be under way, and wait for each other, where readers shall not notice. */
+const UNNOTICED = { first: 16, least: 16, grow: 4, shrink: 4, careful: true } as const;
+/** Of processor time, in ms, an item takes half as much or less: brought no faster than this, it does not hold up readers. */
+const UNNOTICED_EACH_MS = 2;
 /** Nothing answered for so long, in ms, while something is under way: the store hangs. */
 const HUNG_MS = 3000;
 /** So many have no answer then: one alone may be a file that hangs, and not its store. */
@@ -93,6 +97,7 @@ export class Scheduler implements Orders {
   readonly #host: PrefetchHost;
   readonly #bytesMost: number;
   readonly #window: AheadWindow;
+  readonly #unnoticed: AheadWindow;
   readonly #limiter: Limiter | undefined;
   readonly #spent: Spent;
   readonly ledger: Ledger;
@@ -120,9 +125,8 @@ export class Scheduler implements Orders {
     this.#host = host;
     this.#spent = spent;
     this.#bytesMost = bytesMost;
-    const { first, least } = WINDOW;
-    const most = Math.max(1, underWayMost);
-    this.#window = new AheadWindow({ ...WINDOW, most, first: Math.min(first, most), least: Math.min(least, most) });
+    this.#window = windowOf(WINDOW, underWayMost);
+    this.#unnoticed = windowOf(UNNOTICED, underWayMost);
     this.ledger = new Ledger((fileKey) => host.keeps(fileKey));
     if (limit?.bytesPerSecond !== undefined || limit?.requestsPerSecond !== undefined) {
       this.#limiter = new Limiter(limit, host.use(), host.nowMs());
@@ -135,6 +139,11 @@ export class Scheduler implements Orders {
 
   get freeBytes(): number {
     return Math.max(0, this.#host.freeBytes() - this.#underWayBytes);
+  }
+
+  get unnoticed(): number {
+    const { size, presentMs } = this.#unnoticed;
+    return Math.max(Math.min(UNNOTICED.first, size), Math.min(size, Math.floor(presentMs / UNNOTICED_EACH_MS)));
   }
 
   add(order: Order): void {
@@ -372,6 +381,7 @@ export class Scheduler implements Orders {
     let came = 0;
     let counted = 0;
     let tookMs = 0;
+    let asking = 0;
     try {
       await this.#makeRoom(missing);
       this.#asks(item);
@@ -379,13 +389,17 @@ export class Scheduler implements Orders {
       counted = this.ledger.bringing(account, held.fileKey, offset + length, missing, begunMs);
       came = (await held.fill(offset, length, () => {
         tookMs = this.#host.nowMs() - begunMs;
+        asking = this.#asking;
         this.#hasAnswer(item);
         this.#soon();
       })) as number;
     } finally {
       this.#takes(-more);
     }
-    if (came > 0 && missing <= WHOLE_FILE_BYTES && tookMs > 0) this.#window.answered(tookMs);
+    if (came > 0 && missing <= WHOLE_FILE_BYTES && tookMs > 0) {
+      this.#window.answered(tookMs, asking);
+      this.#unnoticed.answered(tookMs, asking);
+    }
     const lost = counted - Math.max(0, came);
     if (lost > 0) this.ledger.withdraw(account, held.fileKey, offset + length, lost);
     return came;
@@ -429,6 +443,11 @@ export class Scheduler implements Orders {
     }
     this.#soon();
   }
+}
+
+function windowOf(limits: Omit<AheadLimits, 'most'>, underWayMost: number): AheadWindow {
+  const most = Math.max(1, underWayMost);
+  return new AheadWindow({ ...limits, most, first: Math.min(limits.first, most), least: Math.min(limits.least, most) });
 }
 
 /** Not an answer about the file, nor about room. */

@@ -20,7 +20,7 @@ import { Retries } from './retries.ts';
 import type { Spent, SpentOwner } from './spent.ts';
 
 /** Ahead of the job, in bytes: so much, and so many times what it has read in this pass. */
-const LEAD_BYTES = 64 * 1024 * 1024;
+const LEAD_BYTES = 256 * 1024 * 1024;
 const LEAD_TIMES = 32;
 /** And in files: what is kept of one that was brought and not read takes some 110 bytes of memory, 28 MiB for so many. */
 const LEAD_FILES = 262_144;
@@ -32,13 +32,12 @@ const REPEAT_SHARE = 1 / 16;
 /** Who reads a larger file (a tar shard) is read ahead of in it; to bring others meanwhile would take the link from them. */
 const LARGE_BYTES = 8 * 1024 * 1024;
 /**
- * Of its files under way at once until so many were brought; and then one more for each so many. At first nearly all that the
- * job asks for it has to wait for, in the queue that is made here: so that is kept short. To bring the first takes as long as
- * 64 trips, whatever the latency, in which a worker opens and reads the 32 files of its first batch.
+ * For so many rounds no more of its files are under way than readers hardly notice; and then one more for each so much of a
+ * round. At first nearly all that the job asks for it has to wait for, in the queue that is made here: so that is kept short.
+ * A round is as many files as that, and takes a few trips to the store: a worker opens and reads its first batch in some 64.
  */
-const FIRST_UNDER_WAY = 16;
-const FIRST_BROUGHT = 256;
-const BROUGHT_EACH = 8;
+const UNNOTICED_ROUNDS = 16;
+const MORE_EACH = 1 / 2;
 /** Without an open for so long, in ms, nothing more is brought. */
 const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
@@ -315,7 +314,8 @@ export class SetPass implements Order, SpentOwner {
   }
 
   #mayBegin(): boolean {
-    const most = FIRST_UNDER_WAY + Math.max(0, this.#brought - FIRST_BROUGHT) / BROUGHT_EACH;
+    const round = this.#parts.orders.unnoticed;
+    const most = round + Math.max(0, this.#brought - UNNOTICED_ROUNDS * round) / (MORE_EACH * round);
     return this.#underWay < most && this.#mayGoOn();
   }
 

@@ -14,6 +14,7 @@ const MIB = 1024 * 1024;
 
 /** Asks as the scheduler does, and settles at once. */
 class Asked implements Orders {
+  readonly unnoticed = 16;
   roomBytes = Number.POSITIVE_INFINITY;
   /** Undefined: all of the room. */
   free: number | undefined;

@@ -144,6 +144,6 @@ test('the queue that a first batch waits in is kept short, until it has been rea
     if (brought > 600) break;
   }
   assert.equal(atFirst, 16);
-  assert.ok(model.aheadUnderWay > 24, `${model.aheadUnderWay} under way`);
+  assert.ok(model.aheadUnderWay >= 24, `${model.aheadUnderWay} under way`);
   await model.stop();
 });

@@ -1,9 +1,9 @@
 /** How many requests are under way: found for sources of every kind, in virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AheadWindow } from '../../src/prefetch/window.ts';
+import { type AheadLimits, AheadWindow } from '../../src/prefetch/window.ts';
 
-const LIMITS = { first: 16, least: 2, most: 96, grow: 4, shrink: 12 };
+const LIMITS: AheadLimits = { first: 16, least: 2, most: 96, grow: 4, shrink: 12 };
 
 interface Source {
   latencyMs: number;
@@ -14,8 +14,12 @@ interface Source {
 }
 
 /** Requests for so many seconds: the share of the link that was in use in the second half, and how long answers waited for it. */
-function run({ latencyMs, itemMs, noise }: Source, seconds: number): { share: number; waitedMs: number; size: number } {
-  const window = new AheadWindow(LIMITS);
+function run(
+  { latencyMs, itemMs, noise }: Source,
+  seconds: number,
+  limits = LIMITS,
+): { share: number; waitedMs: number; size: number } {
+  const window = new AheadWindow(limits);
   let seed = 1;
   const random = (): number => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
@@ -32,7 +36,7 @@ function run({ latencyMs, itemMs, noise }: Source, seconds: number): { share: nu
     const waits = Math.max(0, linkFreeMs - arrivesMs);
     linkFreeMs = Math.max(arrivesMs, linkFreeMs) + itemMs;
     nowMs = linkFreeMs;
-    window.answered(nowMs - begunMs);
+    window.answered(nowMs - begunMs, underWay.length + 1);
     if (nowMs < seconds * 500) continue;
     answers++;
     waitedMs += waits;
@@ -67,7 +71,7 @@ test('a narrow link is not asked for more than a few at once', () => {
 test('answers that all take a half longer, as beside a busy processor, do not narrow it', () => {
   const window = new AheadWindow(LIMITS);
   const round = (tookMs: number): void => {
-    for (let i = window.size; i > 0; i--) window.answered(tookMs);
+    for (let i = window.size; i > 0; i--) window.answered(tookMs, window.size);
   };
   for (let i = 0; i < 3; i++) round(15);
   assert.equal(window.size, 96, 'it doubles while nothing waits');
@@ -75,4 +79,37 @@ test('answers that all take a half longer, as beside a busy processor, do not na
   assert.equal(window.size, 96);
   for (let i = 0; i < 40; i++) round(15 * 4);
   assert.ok(window.size < 48, `${window.size}`);
+});
+
+test('what was not tried is not known: with few under way it does not grow', () => {
+  const window = new AheadWindow(LIMITS);
+  for (let i = 0; i < 1000; i++) window.answered(15, 10);
+  assert.equal(window.size, 32, 'of 16 more than half are in use, of 32 they are not');
+});
+
+test('what a doubling puts into the queue leaves it at once', () => {
+  const window = new AheadWindow(LIMITS);
+  const round = (tookMs: number): void => {
+    for (let i = window.size; i > 0; i--) window.answered(tookMs, window.size);
+  };
+  round(15);
+  round(15);
+  assert.equal(window.size, 64);
+  round(15 * 4);
+  assert.ok(window.size >= 48 && window.size <= 50, `${window.size}: 48 of 64 waited, of which 32 are borne`);
+  round(15 * 4);
+  assert.ok(window.size >= 44 && window.size <= 48, `${window.size}: later it goes down slowly`);
+});
+
+test('one that bears little has readers wait little, and most of the link in use', () => {
+  const careful = { first: 16, least: 16, most: 120, grow: 4, shrink: 4, careful: true };
+  for (const [latencyMs, itemMs] of [
+    [15, 0.56],
+    [150, 2.24],
+  ] as const) {
+    const [few, many] = [careful, LIMITS].map((limits) => run({ latencyMs, itemMs, noise: 0.1 }, 60, limits));
+    assert.ok(few!.share > 0.75, `${latencyMs} ms: ${few!.share} of the link`);
+    assert.ok(few!.waitedMs < latencyMs / 3, `${latencyMs} ms: ${few!.waitedMs} ms in the queue`);
+    assert.ok(few!.waitedMs < many!.waitedMs / 2, `${few!.waitedMs} and ${many!.waitedMs} ms`);
+  }
 });
