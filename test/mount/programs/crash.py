@@ -106,13 +106,15 @@ class Worker:
         self.tally, self.process, self.steps = Tally(), None, 0
 
     def start(self):
+        # Here, while the mount is certainly there: a busy machine may not let the process begin before it is gone.
+        self.root = os.open(self.options.mount, os.O_RDONLY | os.O_DIRECTORY)
         self.process = context.Process(target=self.run)
         self.process.start()
+        os.close(self.root)  # the process has it
 
     def run(self):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
-            self.root = os.open(self.options.mount, os.O_RDONLY | os.O_DIRECTORY)
             self.prepare()
             while True:
                 self.step()
