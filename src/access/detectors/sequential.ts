@@ -112,8 +112,8 @@ export class Runs {
   /** Joins it with what came early. */
   #close(run: Run): void {
     const at = this.#runs.findIndex((one) => one.begun > run.begun && one.begin >= run.begin && one.begin <= run.end);
-    const early = this.#runs[at];
-    if (early === undefined) return;
+    if (at < 0) return; // as a rule; to look at what an array has at -1 costs more than all else here
+    const early = this.#runs[at]!;
     run.join(early);
     this.joined = early.begun;
     this.#runs.splice(at, 1);
