@@ -36,6 +36,8 @@ export class FileStreams {
   readonly runs: Runs = new Runs();
   readonly streams: Stream[] = [];
   readonly passes: FilePasses;
+  /** When it was read last, as the number of that READ. */
+  usedAt = 0;
 
   constructor(file: AccessedFile) {
     this.file = file;
@@ -46,7 +48,6 @@ export class FileStreams {
 export class Streams {
   readonly #readers: Readers;
   readonly #filesMost: number;
-  /** The one used last is the last. */
   readonly #files = new Map<AccessedFile, FileStreams>();
   #last: FileStreams | undefined;
   /** By directory, how the file was read of which that was found out last. The one found last is the last. */
@@ -69,6 +70,7 @@ export class Streams {
     const stream = this.#streamOf(file, handle.id, process);
     if (stream.reads === 0) this.listener?.began(inode, process, thread);
     stream.usedAt = ++this.#reads;
+    file.usedAt = this.#reads;
     file.passes.read(offset, size);
     const run = file.runs.came(offset, size);
     const jumped = stream.came(run, file.runs, offset, size);
@@ -106,18 +108,19 @@ export class Streams {
     if (file === undefined) {
       file = new FileStreams(inode);
       if (this.#files.size >= this.#filesMost) this.#forgetOldest();
-    } else this.#files.delete(inode);
-    this.#files.set(inode, file);
+      this.#files.set(inode, file);
+    }
     this.#last = file;
     return file;
   }
 
   #forgetOldest(): void {
-    for (const oldest of this.#files.keys()) {
-      this.#files.delete(oldest);
-      this.listener?.forgotten(oldest);
-      return;
-    }
+    let oldest: FileStreams | undefined;
+    for (const file of this.#files.values())
+      if (file.usedAt < (oldest?.usedAt ?? Number.POSITIVE_INFINITY)) oldest = file;
+    if (oldest === undefined) return;
+    this.#files.delete(oldest.file);
+    this.listener?.forgotten(oldest.file);
   }
 
   #streamOf({ file, streams }: FileStreams, handle: number, process: number): Stream {
