@@ -19,8 +19,12 @@ export const sides = { on: SERVED, off: [...SERVED, '-o', 'telemetry=off'] } as 
 /** Pairs of daemons: of fewer, how far they differ from each other cannot be told. */
 const PAIRS_LEAST = 5;
 const SHARP_PERCENT = 1;
-/** Before the first sample of a work: names are looked up, code is compiled. */
-const WARM_PASSES = 6;
+/**
+ * Before the first sample of a work: names are looked up, code is compiled. V8 goes on compiling for dozens of passes, beside
+ * the thread that serves but at the daemon's expense, and with telemetry there is more to compile: that is paid once a daemon,
+ * and no cost of an operation.
+ */
+const WARM_PASSES = 40;
 
 export interface TelemetryOptions {
   source: string;
