@@ -15,6 +15,7 @@ import { halfCached } from './half-cached.ts';
 import { inAFile } from './in-a-file.ts';
 import { eightMounts, twoJobs } from './jobs.ts';
 import type { Measure, Needs } from './measure.ts';
+import { records } from './records.ts';
 import { shards } from './shards.ts';
 import { Site } from './site.ts';
 import { unforeseeable } from './unforeseeable.ts';
@@ -22,6 +23,7 @@ import { unforeseeable } from './unforeseeable.ts';
 const measures: readonly Measure[] = [
   ...inAFile,
   shards,
+  records,
   ...firstEpochs,
   halfCached,
   computeBound,

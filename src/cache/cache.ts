@@ -78,9 +78,16 @@ export interface CachedContent {
   /**
    * Brings what is missing of a range, for nobody who waits for its bytes, and resolves when it is kept: the bytes that were
    * brought. Joins what is on its way already. ESTALE: the content has changed; ENOSPC: not all of it could be kept. `arrived`:
-   * called when the source has been read, before what came is kept.
+   * called when the source has been read, before what came is kept. `mayWait`: what there is no room for waits in memory for its
+   * reader, as far as there is room there; it counts as brought.
    */
-  fill(length: number, offset: number, source: ContentSource, arrived?: () => void): Promise<Outcome<number>>;
+  fill(
+    length: number,
+    offset: number,
+    source: ContentSource,
+    arrived?: () => void,
+    mayWait?: boolean,
+  ): Promise<Outcome<number>>;
   /**
    * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
    * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.

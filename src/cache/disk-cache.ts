@@ -30,6 +30,7 @@ import { TierPinning } from './pinning.ts';
 import { Promised } from './promised.ts';
 import { Scrubber } from './scrub.ts';
 import type { Tier } from './tier.ts';
+import { WaitingRoom } from './waiting.ts';
 
 const NOTHING = { version: '', bytes: 0 };
 
@@ -60,6 +61,7 @@ export class DiskCache implements Cache, ObjectHost {
   readonly tier: Tier;
   readonly buffers: BufferPool;
   readonly integrity: Integrity;
+  readonly waitingRoom: WaitingRoom = new WaitingRoom();
   readonly #scrubber: Scrubber;
   readonly #chunkBytes: number | undefined;
   readonly #log: Log;

@@ -10,16 +10,23 @@ import { checksum } from './chunks.ts';
 import { arrive, Fetch, PAGE_BYTES } from './fetch.ts';
 import type { CacheObject } from './object.ts';
 import type { ObjectHost } from './object-host.ts';
+import { Waiting } from './waiting.ts';
+
+/** What becomes of a fetch once it has come. */
+type Keep = 'in the tier' | 'in memory' | 'no';
 
 export class Filling {
   readonly #object: CacheObject;
   readonly #host: ObjectHost;
   /** By chunk. */
   readonly #inFlight = new Map<number, Fetch>();
+  /** What was brought ahead and has no room in the tier. */
+  readonly #waiting: Waiting;
 
   constructor(object: CacheObject, host: ObjectHost) {
     this.#object = object;
     this.#host = host;
+    this.#waiting = new Waiting(host.waitingRoom, () => this.#ends());
   }
 
   /** Chunks are on their way. */
@@ -27,20 +34,32 @@ export class Filling {
     return this.#inFlight.size > 0;
   }
 
-  /** Bytes of one fetch that have arrived and are not kept yet; -EAGAIN: there are none, or not all. */
+  /** Bytes of one fetch that have arrived and are not kept, or not yet; -EAGAIN: there are none, or not all. */
   readNow(into: Uint8Array, offset: number, end: number): number {
-    const fetch = this.#inFlight.get(this.#object.chunkOf(offset));
+    const fetch = this.#inFlight.get(this.#object.chunkOf(offset)) ?? this.#waiting.at(offset);
     if (fetch === undefined || fetch.arrivedBytes < fetch.length || end > fetch.offset + fetch.length)
       return -Errno.EAGAIN;
     into.set(fetch.buffer.bytes.subarray(offset - fetch.offset, end - fetch.offset));
+    this.#waiting.taken(offset, end);
     return end - offset;
+  }
+
+  /** A reader has a range in hand, or the fetches that bring it. */
+  taken(offset: number, end: number): void {
+    this.#waiting.taken(offset, end);
+  }
+
+  /** Whether all of a range waits in memory, or is on its way there. */
+  waits(offset: number, end: number): boolean {
+    return !this.#waiting.empty && this.#waiting.covering(offset, end) !== undefined;
   }
 
   /**
    * The fetches under way or begun now that bring what is missing of a range. `demand`: a reader waits for it. Else what
-   * would not be kept is not fetched, and room that is free is taken before: readers' misses must not take it meanwhile.
+   * would not be kept is not fetched, or waits in memory (`mayWait`), and room that is free is taken before: readers' misses must
+   * not take it meanwhile.
    */
-  fetches(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
+  fetches(offset: number, end: number, source: ContentSource, demand: boolean, mayWait = false): Fetch[] {
     const object = this.#object;
     const whole = object.key.size <= WHOLE_FILE_BYTES;
     const first = whole ? 0 : object.chunkOf(offset);
@@ -56,14 +75,27 @@ export class Filling {
       } else {
         const from = chunk;
         while (chunk <= last && !this.#inFlight.has(chunk) && !object.chunks.has(chunk)) chunk++;
+        const waiting = this.#waitingFor(from, chunk - 1, offset, end);
+        if (waiting !== undefined) {
+          fetches.push(...waiting);
+          continue;
+        }
         const taken = this.#host.takes(object, from, chunk - from);
         if (taken > 0) {
           chunk = from + taken;
           fetches.push(this.#begin(from, chunk - 1, source, demand));
         } else if (demand) fetches.push(this.#beginAround(from, chunk - 1, offset, end, source));
+        else if (mayWait) fetches.push(...this.#beginWaiting(from, chunk - 1, offset, end, source));
       }
     }
     return fetches;
+  }
+
+  /** What waits of the part of a range that lies in some chunks; undefined: not all of that does. */
+  #waitingFor(firstChunk: number, lastChunk: number, offset: number, end: number): Fetch[] | undefined {
+    if (this.#waiting.empty) return undefined;
+    const object = this.#object;
+    return this.#waiting.covering(Math.max(object.start(firstChunk), offset), Math.min(object.end(lastChunk), end));
   }
 
   /** A fetch of whole chunks, which are kept. */
@@ -72,7 +104,7 @@ export class Filling {
     const fetch = this.#fetch(firstChunk, lastChunk, object.start(firstChunk), object.end(lastChunk), source, demand);
     for (let chunk = firstChunk; chunk <= lastChunk; chunk++) this.#inFlight.set(chunk, fetch);
     fetch.hasRoom = !demand && this.#host.tier.reserve(fetch.length);
-    fetch.kept = this.#finish(fetch, source, true);
+    fetch.kept = this.#finish(fetch, source, 'in the tier');
     return fetch;
   }
 
@@ -81,12 +113,29 @@ export class Filling {
    * ask the source again all the same.
    */
   #beginAround(firstChunk: number, lastChunk: number, offset: number, end: number, source: ContentSource): Fetch {
-    const object = this.#object;
-    const from = Math.max(object.start(firstChunk), Math.floor(offset / PAGE_BYTES) * PAGE_BYTES);
-    const to = Math.min(object.end(lastChunk), Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
+    const [from, to] = this.#pagesOf(firstChunk, lastChunk, offset, end);
     const fetch = this.#fetch(firstChunk, lastChunk, from, to, source, true);
-    fetch.kept = this.#finish(fetch, source, false);
+    fetch.kept = this.#finish(fetch, source, 'no');
     return fetch;
+  }
+
+  /** The same for a reader who comes soon; none: there is no room in memory either. */
+  #beginWaiting(firstChunk: number, lastChunk: number, offset: number, end: number, source: ContentSource): Fetch[] {
+    const [from, to] = this.#pagesOf(firstChunk, lastChunk, offset, end);
+    if (this.#host.buffers.exhausted || !this.#waiting.takes(to - from)) return [];
+    const fetch = this.#fetch(firstChunk, lastChunk, from, to, source, false);
+    this.#waiting.put(fetch);
+    fetch.kept = this.#finish(fetch, source, 'in memory');
+    return [fetch];
+  }
+
+  /** Of a range, the pages that lie in some chunks: where they begin and end. */
+  #pagesOf(firstChunk: number, lastChunk: number, offset: number, end: number): [from: number, to: number] {
+    const object = this.#object;
+    return [
+      Math.max(object.start(firstChunk), Math.floor(offset / PAGE_BYTES) * PAGE_BYTES),
+      Math.min(object.end(lastChunk), Math.ceil(end / PAGE_BYTES) * PAGE_BYTES),
+    ];
   }
 
   #fetch(
@@ -110,27 +159,36 @@ export class Filling {
   }
 
   /** What happens to a fetch after its readers have their bytes. Never rejects. */
-  async #finish(fetch: Fetch, source: ContentSource, keep: boolean): Promise<Outcome<number>> {
+  async #finish(fetch: Fetch, source: ContentSource, keep: Keep): Promise<Outcome<number>> {
     const object = this.#object;
+    let waits = false;
     try {
       const count = await fetch.arrived;
       if (failed(count)) return count;
       if (count < fetch.length) object.changed();
-      else if (keep) {
+      else if (keep !== 'no') {
         const same = await this.#unchanged(source);
         if (failed(same)) return same;
-        if (same && (await this.#store(fetch))) return fetch.length;
+        waits = same === true && keep === 'in memory';
+        if (waits || (same && (await this.#store(fetch)))) return fetch.length;
       }
     } catch (error) {
       this.#host.defect(error);
     } finally {
       if (fetch.hasRoom) this.#host.tier.free(fetch.length); // nothing came of it
-      for (let chunk = fetch.firstChunk; keep && chunk <= fetch.lastChunk; chunk++) this.#inFlight.delete(chunk);
-      if (keep && this.#inFlight.size === 0) object.filled();
+      if (keep === 'in the tier') {
+        for (let chunk = fetch.firstChunk; chunk <= fetch.lastChunk; chunk++) this.#inFlight.delete(chunk);
+        this.#ends();
+      } else if (!waits) this.#waiting.remove(fetch);
       fetch.buffer.release();
       this.#host.released(object); // its readers may have gone long since
     }
     return 0;
+  }
+
+  /** Of what is kept nothing is on its way, and nothing waits: there is nothing to be known here any more. */
+  #ends(): void {
+    if (!this.busy && this.#waiting.empty) this.#object.filled();
   }
 
   async #unchanged(source: ContentSource): Promise<Outcome<boolean>> {

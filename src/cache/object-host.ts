@@ -3,11 +3,13 @@ import type { BufferPool } from './buffers.ts';
 import type { Integrity } from './integrity.ts';
 import type { CacheObject } from './object.ts';
 import type { Tier } from './tier.ts';
+import type { WaitingRoom } from './waiting.ts';
 
 export interface ObjectHost {
   readonly tier: Tier;
   readonly buffers: BufferPool;
   readonly integrity: Integrity;
+  readonly waitingRoom: WaitingRoom;
   /** Reads without waiting; a count, or a negated errno. */
   readNow(fd: number, into: Uint8Array, length: number, offset: number): number;
   hit(bytes: number): void;

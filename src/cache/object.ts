@@ -203,7 +203,7 @@ export class CacheObject implements CachedContent {
     for (let at = offset; at < end; ) {
       const chunk = this.chunkOf(at);
       const next = Math.min(this.end(chunk), end);
-      if (!this.chunks.has(chunk)) missing += next - at;
+      if (!this.chunks.has(chunk) && !this.#filling?.waits(at, next)) missing += next - at;
       at = next;
     }
     return missing;
@@ -272,6 +272,7 @@ export class CacheObject implements CachedContent {
     const [only] = fetches;
     if (fetches.length === 1 && only !== undefined && only.offset <= offset && only.offset + only.length >= end) {
       only.buffer.retain();
+      this.#filling?.taken(offset, end);
       const count = await only.arrived;
       if (failed(count)) {
         only.buffer.release();
@@ -292,6 +293,7 @@ export class CacheObject implements CachedContent {
     source: ContentSource,
   ): Promise<Outcome<ContentBytes>> {
     for (const fetch of fetches) fetch.buffer.retain();
+    this.#filling?.taken(offset, end);
     const result = this.#host.buffers.take(end - offset);
     const outcome = await assemble(result.bytes, offset, end, fetches, (length, at) => this.#readTier(length, at));
     for (const fetch of fetches) fetch.buffer.release();
@@ -304,11 +306,17 @@ export class CacheObject implements CachedContent {
 
   // --- fetching --------------------------------------------------------------------------------------------------------
 
-  async fill(length: number, offset: number, source: ContentSource, arrived?: () => void): Promise<Outcome<number>> {
+  async fill(
+    length: number,
+    offset: number,
+    source: ContentSource,
+    arrived?: () => void,
+    mayWait = false,
+  ): Promise<Outcome<number>> {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;
     if (this.dropped || this.stale) return -Errno.ESTALE;
-    const fetches = this.#fetches(offset, end, source, false);
+    const fetches = this.#fetches(offset, end, source, false, mayWait);
     if (arrived !== undefined) {
       for (const fetch of fetches) await fetch.arrived;
       arrived();
@@ -321,13 +329,13 @@ export class CacheObject implements CachedContent {
       else brought += kept;
     }
     if (failure !== 0) return failure;
-    if (this.#present(offset, end)) return brought;
+    if (this.#present(offset, end) || (mayWait && brought > 0)) return brought;
     return this.dropped || this.stale ? -Errno.ESTALE : -Errno.ENOSPC;
   }
 
-  #fetches(offset: number, end: number, source: ContentSource, demand: boolean): Fetch[] {
+  #fetches(offset: number, end: number, source: ContentSource, demand: boolean, mayWait = false): Fetch[] {
     this.#filling ??= new Filling(this, this.#host);
-    return this.#filling.fetches(offset, end, source, demand);
+    return this.#filling.fetches(offset, end, source, demand, mayWait);
   }
 
   /** Nothing is on its way any more. */

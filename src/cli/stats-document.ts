@@ -180,5 +180,6 @@ function prefetchStats({ overlay }: Assembly): PrefetchStats {
     })),
     sets: (prefetch?.sets ?? []).map(({ path, ...set }) => ({ path: utf8(path), ...set })),
     sequences: (prefetch?.sequences ?? []).map(({ path, ...sequence }) => ({ path: utf8(path), ...sequence })),
+    ranges: (prefetch?.ranges ?? []).map(({ path, ...ranges }) => ({ path: utf8(path), ...ranges })),
   };
 }

@@ -19,6 +19,7 @@ export type ProcessRow = StatsDocument['processes'][number];
 export type DataSetRow = StatsDocument['dataSets'][number];
 type StreamRow = StatsDocument['streams'][number];
 type SequenceRow = StatsDocument['prefetch']['sequences'][number];
+type RangesRow = StatsDocument['prefetch']['ranges'][number];
 type OperationRow = StatsDocument['operations'][string] & { name: string };
 
 /** Of each list, those that waited most. */
@@ -57,6 +58,7 @@ export function page(stats: StatsDocument, width: number): string[] {
     ...list('data sets', dataSetColumns, byWait(stats.dataSets), width),
     ...list('plans', planColumns, stats.plans, width),
     ...list('large files', streamColumns, stats.streams, width),
+    ...list('records of files larger than the cache', rangesColumns, stats.prefetch.ranges, width),
     ...list('files in the order of their names', sequenceColumns, stats.prefetch.sequences, width),
     ...list('operations', operationColumns, operationRows(stats), width),
   ];
@@ -244,6 +246,15 @@ const sequenceColumns: Column<SequenceRow>[] = [
   { title: 'PATH', text: pathOf, left: true, flexible: 'start' },
   { title: 'STEP', text: ({ step }) => String(step) },
   { title: 'READERS', text: ({ readers }) => whole(readers) },
+];
+const rangesColumns: Column<RangesRow>[] = [
+  { title: 'PATH', text: ({ path }) => clean(path), left: true, flexible: 'start' },
+  { title: 'RECORDS', text: ({ ranges }) => whole(ranges) },
+  {
+    title: 'READ',
+    text: ({ repeats }) => (repeats ? 'in the order of the pass before' : 'in no known order'),
+    left: true,
+  },
 ];
 const streamColumns: Column<StreamRow>[] = [
   { title: 'PATH', text: ({ path }) => clean(path), left: true, flexible: 'start' },

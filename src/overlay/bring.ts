@@ -25,6 +25,8 @@ export interface Bringing {
   stopped?: () => boolean;
   /** What is one piece has been read, and is not kept yet. */
   arrived?: (() => void) | undefined;
+  /** What the cache has no room for waits in memory for its reader. */
+  mayWait?: boolean | undefined;
   /** Bytes came and are kept. */
   brought?: (bytes: number) => void;
 }
@@ -97,6 +99,7 @@ async function fillPieces(
   const lanes = Math.min(piecesAtOnce, Math.ceil(length / pieceBytes));
   await Promise.all(Array.from({ length: lanes }, lane));
   if (failure !== 0) return failure;
+  if (how.mayWait) return sum; // what was read meanwhile waits no more
   return content.missingBytes(offset, length) === 0 ? sum : -Errno.ESTALE; // of what came first something has gone
 }
 
@@ -105,12 +108,11 @@ function fillPiece(
   source: ContentSource,
   offset: number,
   length: number,
-  { turns, stopped, brought }: Bringing,
+  { turns, stopped, brought, mayWait }: Bringing,
   arrived?: () => void,
 ): Promise<Outcome<number>> {
-  const filled =
-    turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : content.fill(length, offset, source, arrived))) ??
-    content.fill(length, offset, source, arrived);
+  const fill = (): Promise<Outcome<number>> => content.fill(length, offset, source, arrived, mayWait);
+  const filled = turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : fill())) ?? fill();
   if (brought === undefined) return filled;
   return filled.then((came) => {
     if (!failed(came)) brought(came);

@@ -151,10 +151,11 @@ class HeldInode implements HeldFile {
     return content.missingBytes(offset, length);
   }
 
-  fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>> {
+  fill(offset: number, length: number, arrived?: () => void, mayWait?: boolean): Promise<Outcome<number>> {
     const inode = this.#inode;
     const reader = { path: () => inode.path(), ahead: true };
-    return bring(this.#core, this.#cache, inode, { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, arrived });
+    const how = { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, arrived, mayWait };
+    return bring(this.#core, this.#cache, inode, how);
   }
 
   release(): void {

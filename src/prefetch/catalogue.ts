@@ -115,7 +115,8 @@ function stampOf(pass: number): number {
   return 1 + ((pass - 1) % 0xffff);
 }
 
-function grown<T extends Uint32Array | Float64Array | Uint16Array | Uint8Array>(before: T, after: T): T {
+/** `after`, with what is in `before`. */
+export function grown<T extends Uint32Array | Float64Array | Uint16Array | Uint8Array>(before: T, after: T): T {
   after.set(before);
   return after;
 }

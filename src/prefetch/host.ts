@@ -14,9 +14,10 @@ export interface HeldFile {
   /**
    * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
    * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.
-   * `arrived` is called when the store has sent all of them, which is some time before they are kept.
+   * `arrived` is called when the store has sent all of them, which is some time before they are kept. `mayWait`: what the cache has
+   * no room for waits in memory for its reader.
    */
-  fill(offset: number, length: number, arrived?: () => void): Promise<Outcome<number>>;
+  fill(offset: number, length: number, arrived?: () => void, mayWait?: boolean): Promise<Outcome<number>>;
   release(): void;
 }
 

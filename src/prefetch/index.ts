@@ -7,6 +7,7 @@ import type { StoreLimit } from './limit.ts';
 import type { SequenceSnapshot } from './next-files.ts';
 import type { ReadFile } from './order.ts';
 import { Plans, type PlansOptions } from './plans/plans.ts';
+import type { RangesSnapshot } from './repeated-ranges.ts';
 import { Scheduler, type PrefetchSnapshot as SchedulerSnapshot } from './scheduler.ts';
 import { Spent } from './spent.ts';
 
@@ -25,6 +26,7 @@ export interface PrefetchOptions {
 export interface PrefetchSnapshot extends SchedulerSnapshot {
   sets: SetSnapshot[];
   sequences: SequenceSnapshot[];
+  ranges: RangesSnapshot[];
 }
 
 /** Told of what is opened and read, in the turn of the operation. */
@@ -70,13 +72,14 @@ export class Prefetch {
   ): void {
     this.scheduler.read(file, offset, count);
     this.plans.read(file, offset, count);
-    if (missed) this.largeFiles?.missed(file, thread);
+    this.largeFiles?.answered(file, offset, missed, thread);
     if (missed && set !== undefined) this.#sets.missed(file, set, thread, nowMs);
   }
 
   snapshot(): PrefetchSnapshot {
     const sequences = this.largeFiles?.nextFiles.snapshot() ?? [];
-    return { ...this.scheduler.snapshot(), sets: this.#sets.snapshot(), sequences };
+    const ranges = this.largeFiles?.repeated.snapshot() ?? [];
+    return { ...this.scheduler.snapshot(), sets: this.#sets.snapshot(), sequences, ranges };
   }
 
   async stop(): Promise<void> {

@@ -7,6 +7,7 @@ import { NextFiles } from './next-files.ts';
 import { type Orders, type ReadFile, WHOLE_FILE_BYTES } from './order.ts';
 import { type FileInParts, InFileOrders, type StreamView } from './orders/in-file.ts';
 import type { RunView } from './orders/readahead.ts';
+import { RepeatedRanges } from './repeated-ranges.ts';
 import { type RecordReader, RestOfFiles } from './rest-of-file.ts';
 
 export interface LargeFilesParts extends ShareParts {
@@ -22,12 +23,14 @@ export class LargeFiles {
   readonly #inFile: InFileOrders;
   readonly #ends: Ends;
   readonly #rest: RestOfFiles;
+  readonly repeated: RepeatedRanges;
   readonly nextFiles: NextFiles;
 
   constructor({ host, orders, aheadBytes, announced, bulk, jobWidth }: LargeFilesParts) {
     this.#inFile = new InFileOrders(orders, aheadBytes);
     this.#ends = new Ends(orders);
     this.#rest = new RestOfFiles({ orders, bulk, jobWidth, announced, nowMs: () => host.nowMs() });
+    this.repeated = new RepeatedRanges({ host, orders, announced });
     this.nextFiles = new NextFiles({ host, orders, announced, aheadBytes, ends: this.#ends });
   }
 
@@ -49,6 +52,7 @@ export class LargeFiles {
     size: number,
   ): void {
     this.#ends.read(stream, offset, size);
+    this.repeated.read(stream.file, run, jumped, offset, size);
     this.#inFile.read(stream, run, jumped, size);
     this.#rest.read(stream);
   }
@@ -58,14 +62,16 @@ export class LargeFiles {
     this.#rest.forgotten(file);
   }
 
-  /** A READ of a file had to wait for the store. */
-  missed(file: ReadFile, thread: number): void {
-    this.#rest.missed(file, thread);
+  /** A READ of a file was answered; `missed`: it had to wait for the store. */
+  answered(file: ReadFile, offset: number, missed: boolean, thread: number): void {
+    this.repeated.answered(file, offset, missed);
+    if (missed) this.#rest.missed(file, thread);
   }
 
   stop(): void {
     this.nextFiles.stop();
     this.#ends.stop();
     this.#rest.stop();
+    this.repeated.stop();
   }
 }

@@ -30,13 +30,16 @@ export interface Totals {
 export class Account implements Totals {
   readonly name: OrderName;
   readonly about: string;
+  /** What it counts is read soon, or not at all. */
+  readonly soon: boolean;
   broughtBytes = 0;
   usedBytes = 0;
   wastedBytes = 0;
 
-  constructor(name: OrderName, about: string) {
+  constructor(name: OrderName, about: string, soon: boolean = SOON.has(name)) {
     this.name = name;
     this.about = about;
+    this.soon = soon;
   }
 }
 
@@ -67,12 +70,12 @@ export class Ledger {
   }
 
   /** Where an order's bytes are counted, by what it speaks of. */
-  account(name: OrderName, about: string): Account {
+  account(name: OrderName, about: string, soon?: boolean): Account {
     const key = `${name}\0${about}`;
     let account = this.#accounts.get(key);
     if (account !== undefined)
       this.#accounts.delete(key); // it goes to the end: used last
-    else account = new Account(name, about);
+    else account = new Account(name, about, soon);
     this.#accounts.set(key, account);
     for (const oldest of this.#accounts.keys()) {
       if (this.#accounts.size <= ACCOUNTS_MOST) break;
@@ -195,5 +198,5 @@ export class Ledger {
 }
 
 function isLate({ account, broughtAtMs }: Entry, nowMs: number): boolean {
-  return SOON.has(account.name) && nowMs - broughtAtMs >= LATE_MS;
+  return account.soon && nowMs - broughtAtMs >= LATE_MS;
 }

@@ -38,6 +38,8 @@ export interface Wanted {
   readonly length: number;
   /** A larger file (bytes) is left: EFBIG. Any is wanted unless said. */
   readonly sizeMost?: number;
+  /** Where the cache has no room for it, it waits in memory for its reader, who comes soon. */
+  readonly mayWait?: boolean;
 }
 
 /** By rank: what stands earlier goes first. Demand goes before all of them. */
@@ -48,6 +50,8 @@ export interface Order {
   readonly name: OrderName;
   /** What it speaks of: a data set's or a file's path, a plan's name. Whether it is believed is found out for each. */
   readonly about: string;
+  /** What it gives is read within seconds, or not at all. As its name says, unless said. */
+  readonly soon?: boolean;
   /** Takes the next; undefined: nothing for now. When there is more again, it wakes the scheduler. */
   next(): Wanted | undefined;
   /** Asked between the parts of a large file that it gave: false: it is not wanted any more. */

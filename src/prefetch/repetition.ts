@@ -1,6 +1,7 @@
 /**
- * Whether a job reads its files in the order of the pass before (no shuffle, or one with the same seed each epoch), and
- * where in that order it is. Workers take turns, so a place counts as the next one when it is near.
+ * Whether a job reads its items, the files of a data set or the ranges of one large file, in the order of the pass before (no
+ * shuffle, or one with the same seed each epoch), and where in that order it is. Workers take turns, so a place counts as the
+ * next one when it is near.
  */
 
 /** Places ahead and behind that count as next, since readers overtake each other: so many, or a share of all. */
@@ -92,6 +93,21 @@ export class Repetition {
   /** Whether enough was read to tell. */
   get decided(): boolean {
     return this.#before.count < FILES_LEAST || this.#opens >= 2 * OPENS_LEAST;
+  }
+
+  /** Items read in this pass. */
+  get count(): number {
+    return this.#now.count;
+  }
+
+  /** The place of an item in this pass; -1: it was not read yet. */
+  placeNow(item: number): number {
+    return this.#now.placeOf(item);
+  }
+
+  /** Its place in the pass before; -1: that did not have it. */
+  placeBefore(item: number): number {
+    return this.#before.placeOf(item);
   }
 
   /** Where the job is, about. */

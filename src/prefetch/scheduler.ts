@@ -148,7 +148,7 @@ export class Scheduler implements Orders {
 
   add(order: Order): void {
     const rank = ORDER_NAMES.indexOf(order.name);
-    const account = this.ledger.account(order.name, order.about);
+    const account = this.ledger.account(order.name, order.about, order.soon);
     const lane: Lane = { order, rank, account, trust: new Trust(account), empty: false };
     const at = this.#lanes.findIndex((other) => other.rank > rank);
     this.#lanes.splice(at < 0 ? this.#lanes.length : at, 0, lane);
@@ -387,12 +387,13 @@ export class Scheduler implements Orders {
       this.#asks(item);
       const begunMs = this.#host.nowMs();
       counted = this.ledger.bringing(account, held.fileKey, offset + length, missing, begunMs);
-      came = (await held.fill(offset, length, () => {
+      const arrived = (): void => {
         tookMs = this.#host.nowMs() - begunMs;
         asking = this.#asking;
         this.#hasAnswer(item);
         this.#soon();
-      })) as number;
+      };
+      came = (await held.fill(offset, length, arrived, item.wanted.mayWait)) as number;
     } finally {
       this.#takes(-more);
     }

@@ -220,6 +220,9 @@ export const metrics: readonly Metric[] = [
   text('prefetch.sequences[].path', 'A directory whose large files are read in the order of their names.', early),
   gauge('prefetch.sequences[].step', undefined, '', "From one of a reader's files to its next.", early),
   gauge('prefetch.sequences[].readers', undefined, '', 'Processes that read there.', early),
+  text('prefetch.ranges[].path', 'A large file that the cache cannot hold all of.', early),
+  gauge('prefetch.ranges[].ranges', undefined, '', 'Ranges (records) that were read of it.', early),
+  text('prefetch.ranges[].repeats', 'Whether they are read in the order of the pass before.', early),
 
   text('plans[].name', 'A plan that a job has announced (docs/PLAN.md).', early),
   counter('plans[].items', undefined, '', 'Files and ranges announced.', early),

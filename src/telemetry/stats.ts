@@ -151,6 +151,8 @@ export interface PrefetchStats {
   sets: { path: string; files: number; listed: boolean; repeats: boolean }[];
   /** Directories whose large files are read in the order of their names: from one of a reader's to its next, and its readers. */
   sequences: { path: string; step: number; readers: number }[];
+  /** Large files that the cache cannot hold all of: ranges known of each, and whether it is read in the order of the pass before. */
+  ranges: { path: string; ranges: number; repeats: boolean }[];
 }
 
 /** What a job said it will read; see docs/PLAN.md. */

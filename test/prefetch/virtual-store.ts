@@ -74,17 +74,26 @@ export class VirtualStore {
   }
 }
 
-/** A file of the store, in a cache that holds all of it. */
+/** What the cache has left, for all files. */
+interface Room {
+  bytes: number;
+}
+
+/** A file of the store, in a cache that keeps what there is room for. */
 class VirtualFile {
   readonly file: FakeFile;
   readonly held: HeldFile;
   readonly #store: VirtualStore;
+  readonly #room: Room;
   readonly #present: Uint8Array;
+  /** Chunks that wait in memory for their reader. */
+  readonly waiting = new Set<number>();
   readonly #underWay = new Map<number, Promise<void>>();
   #found: Promise<void> | undefined;
 
-  constructor(store: VirtualStore, path: string, size: number) {
+  constructor(store: VirtualStore, path: string, size: number, room: Room) {
     this.#store = store;
+    this.#room = room;
     this.file = new FakeFile(path, size);
     this.#present = new Uint8Array(Math.ceil(size / CHUNK_BYTES));
     this.held = {
@@ -92,8 +101,9 @@ class VirtualFile {
       size,
       opens: 1,
       missingBytes: (offset, length) => this.#missing(offset, length),
-      fill: async (offset, length, arrived) => {
-        const bytes = await this.bring(offset, length);
+      fill: async (offset, length, arrived, mayWait) => {
+        if (!mayWait && this.#room.bytes < length) return -Errno.ENOSPC;
+        const bytes = await this.#bring(offset, length, mayWait === true);
         arrived?.();
         return bytes;
       },
@@ -107,25 +117,33 @@ class VirtualFile {
     return this.#found;
   }
 
-  /** Fetches what is missing of a range, and waits for what is on its way; the bytes that were fetched. */
+  /** A reader's: fetches what is missing of a range, and waits for what is on its way; the bytes that were fetched. */
   async bring(offset: number, length: number): Promise<number> {
+    const bytes = await this.#bring(offset, length, false);
+    for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk * CHUNK_BYTES < offset + length; chunk++) {
+      this.waiting.delete(chunk);
+    }
+    return bytes;
+  }
+
+  async #bring(offset: number, length: number, waits: boolean): Promise<number> {
     const { size } = this.file.attributes;
     const last = Math.ceil(Math.min(offset + length, size) / CHUNK_BYTES) - 1;
-    const waits: Promise<void>[] = [];
+    const fetches: Promise<void>[] = [];
     let bytes = 0;
     for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk <= last; ) {
       const under = this.#underWay.get(chunk);
-      if (under !== undefined) waits.push(under);
-      if (under !== undefined || this.#present[chunk] === 1) {
+      if (under !== undefined) fetches.push(under);
+      if (under !== undefined || this.#has(chunk)) {
         chunk++;
         continue;
       }
       const first = chunk;
-      while (chunk <= last && !this.#underWay.has(chunk) && this.#present[chunk] === 0) chunk++;
+      while (chunk <= last && !this.#underWay.has(chunk) && !this.#has(chunk)) chunk++;
       bytes += (chunk - first) * CHUNK_BYTES;
-      waits.push(this.#fetch(first, chunk));
+      fetches.push(this.#fetch(first, chunk, waits));
     }
-    await Promise.all(waits);
+    await Promise.all(fetches);
     return bytes;
   }
 
@@ -133,16 +151,23 @@ class VirtualFile {
     let missing = 0;
     const end = Math.min(offset + length, this.file.attributes.size);
     for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk * CHUNK_BYTES < end; chunk++) {
-      if (this.#present[chunk] === 0) missing += CHUNK_BYTES;
+      if (!this.#has(chunk)) missing += CHUNK_BYTES;
     }
     return Math.min(missing, length);
   }
 
-  #fetch(first: number, end: number): Promise<void> {
+  #has(chunk: number): boolean {
+    return this.#present[chunk] === 1 || this.waiting.has(chunk);
+  }
+
+  #fetch(first: number, end: number, waits: boolean): Promise<void> {
     const fetch = this.#store.request((end - first) * CHUNK_BYTES).then(() => {
       for (let chunk = first; chunk < end; chunk++) {
-        this.#present[chunk] = 1;
         this.#underWay.delete(chunk);
+        if (this.#room.bytes >= CHUNK_BYTES) {
+          this.#present[chunk] = 1;
+          this.#room.bytes -= CHUNK_BYTES;
+        } else if (waits) this.waiting.add(chunk);
       }
     });
     for (let chunk = first; chunk < end; chunk++) this.#underWay.set(chunk, fetch);
@@ -158,15 +183,23 @@ export class VirtualMount {
   readonly prefetch: Prefetch;
   readonly streams: Streams = new Streams(new Readers((thread) => ({ pid: thread, command: 'reader', job: 1 })));
   readonly #files = new Map<string, VirtualFile>();
+  readonly #capacityBytes: number;
+  readonly #room: Room;
 
   constructor(
     store: VirtualStore,
     sizes: Readonly<Record<string, number>>,
     aheadBytes = 8 * MIB,
     bulk: BulkMode = 'off',
+    capacityBytes = Number.POSITIVE_INFINITY,
   ) {
     this.store = store;
-    for (const [path, size] of Object.entries(sizes)) this.#files.set(path, new VirtualFile(store, path, size));
+    const most = 4 * Object.values(sizes).reduce((sum, size) => sum + size, 0);
+    this.#capacityBytes = Math.min(capacityBytes, most);
+    this.#room = { bytes: this.#capacityBytes };
+    for (const [path, size] of Object.entries(sizes)) {
+      this.#files.set(path, new VirtualFile(store, path, size, this.#room));
+    }
     this.prefetch = new Prefetch({
       host: this.#host(),
       underWayMost: 36,
@@ -203,8 +236,6 @@ export class VirtualMount {
 
   #host(): PrefetchHost {
     const { store } = this;
-    const all = [...this.#files.values()];
-    const room = 4 * all.reduce((sum, { file }) => sum + file.attributes.size, 0);
     return {
       nowMs: () => store.nowMs,
       hold: async (file) => {
@@ -218,8 +249,8 @@ export class VirtualMount {
         const files = [...this.#files.keys()].filter((name) => directoryOf(name) === path);
         return { files: files.map((name) => name.slice(path.length + 1)), directories: [] };
       },
-      capacityBytes: () => room,
-      freeBytes: () => room,
+      capacityBytes: () => this.#capacityBytes,
+      freeBytes: () => this.#room.bytes,
       keeps: () => true,
       drop: async () => 0,
       claim: () => {},

@@ -93,6 +93,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       orders: [],
       sets: [],
       sequences: [],
+      ranges: [],
     },
     plans: [
       {

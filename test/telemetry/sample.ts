@@ -63,6 +63,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       orders: [{ name: 'bulk', about: 'train', bytes: 200, usedBytes: 100, wastedBytes: 0, believed: true }],
       sets: [{ path: 'train', files: 1000, listed: true, repeats: false }],
       sequences: [{ path: 'shards', step: 2, readers: 2 }],
+      ranges: [{ path: 'table.bin', ranges: 4096, repeats: true }],
     },
     stall: {
       share: 0.31,

@@ -1,0 +1,178 @@
+/** A large file that is read in records, pass after pass, of which the cache holds a half; in virtual time. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { RepeatedRanges, type RepeatedRangesParts } from '../../src/prefetch/repeated-ranges.ts';
+import { FakeFile } from '../access/trace-support.ts';
+import { type Random, randomFrom } from '../cache/damages.ts';
+import { type Link, VirtualMount, VirtualStore } from './virtual-store.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const LINK: Link = { latencyMs: 5, bytesPerSecond: 200e6 };
+const RECORD = 64 * KIB;
+const RECORDS = 1280;
+const SIZE = RECORDS * RECORD;
+const AHEAD_BYTES = 8 * MIB;
+/** As range-pass.ts has it. */
+const WINDOW_MOST_BYTES = 12 * MIB;
+
+function shuffled(random: Random): number[] {
+  const keyed = Array.from({ length: RECORDS }, (_, value) => ({ value, at: random(2 ** 30) }));
+  return keyed.sort((a, b) => a.at - b.at).map(({ value }) => value);
+}
+
+const FIXED = shuffled(randomFrom(3));
+
+interface Epochs {
+  /** Of each pass. */
+  seconds: number[];
+  bytes: number;
+  requests: number;
+  mount: VirtualMount;
+}
+
+type ShareOf = (order: readonly number[], reader: number, pass: number) => number[];
+const inTurns =
+  (readers: number): ShareOf =>
+  (order, reader) =>
+    order.filter((_, at) => at % readers === reader);
+
+/** Passes, each by readers of their own that have a share of its order. */
+async function epochs(orders: readonly number[][], readers = 1, shareOf?: ShareOf): Promise<Epochs> {
+  const store = new VirtualStore(LINK);
+  const mount = new VirtualMount(store, { table: SIZE }, AHEAD_BYTES, 'off', SIZE / 2);
+  const seconds: number[] = [];
+  for (const [pass, order] of orders.entries()) {
+    const begunMs = store.nowMs;
+    const all = Array.from({ length: readers }, (_, reader) => {
+      const own = (shareOf ?? inTurns(readers))(order, reader, pass);
+      const reads = own.map((record) => [record * RECORD, RECORD] as const);
+      return mount.reads('table', reads, 100 * pass + reader + 1);
+    });
+    await store.during(Promise.all(all).then(() => {}));
+    seconds.push((store.nowMs - begunMs) / 1000);
+  }
+  await store.during(mount.prefetch.stop());
+  return { seconds, bytes: store.bytes, requests: store.requests, mount };
+}
+
+/** What the same costs the store where nothing is brought: all of the file once, and then in each pass what is not kept. */
+function without(passes: number): { bytes: number; requests: number } {
+  const records = RECORDS * (1 + (passes - 1) / 2);
+  return { bytes: records * RECORD, requests: records + 1 };
+}
+
+function repeated({ mount }: Epochs): { broughtBytes: number; usedBytes: number } {
+  return mount.prefetch.snapshot().totals.get('repeat') ?? { broughtBytes: 0, usedBytes: 0 };
+}
+
+describe('in the same order in every pass', () => {
+  const orders = [FIXED, FIXED, FIXED];
+  /** Whoever goes on further than the other changes from pass to pass. */
+  const unevenly: ShareOf = (order, reader, pass) => {
+    const mine = (reader + pass) % 2;
+    return order.filter((_, at) => (at % 7 < 3 ? 0 : 1) === mine);
+  };
+  for (const [what, readers, shareOf] of [
+    ['by one process', 1, undefined],
+    ['by two whose shares differ from pass to pass', 2, unevenly],
+    ['by eight', 8, undefined],
+  ] as const) {
+    test(`${what}: what comes next is there`, async (context) => {
+      const brought = await epochs(orders, readers, shareOf);
+      context.diagnostic(`${brought.seconds.join(', ')} s`);
+      const link = SIZE / 2 / LINK.bytesPerSecond;
+      for (const pass of [1, 2]) {
+        assert.ok(brought.seconds[pass]! < 1.25 * link, `${brought.seconds[pass]} s, ${link} s over the link`);
+      }
+      const { bytes, requests } = without(orders.length);
+      assert.ok(brought.bytes <= 1.02 * bytes, `${brought.bytes} bytes, ${bytes} without`);
+      assert.ok(brought.requests <= 1.02 * requests);
+      const { broughtBytes, usedBytes } = repeated(brought);
+      assert.ok(broughtBytes > 0.8 * SIZE, 'most of what is missing in two passes');
+      assert.ok(usedBytes >= 0.95 * broughtBytes && usedBytes <= broughtBytes, `${usedBytes} of ${broughtBytes}`);
+    });
+  }
+});
+
+test('shuffled anew in every pass nothing is brought', async () => {
+  const random = randomFrom(9);
+  const watched = await epochs([FIXED, shuffled(random), shuffled(random)], 2);
+  const { bytes, requests } = watched;
+  assert.deepEqual({ bytes, requests }, without(3));
+  assert.equal(repeated(watched).broughtBytes, 0);
+});
+
+test('a pass that departs from the order costs a window at most', async () => {
+  const other = shuffled(randomFrom(5));
+  const half = RECORDS * 0.75; // what the cache has comes first
+  const begun = FIXED.slice(0, half);
+  const rest = new Set(FIXED.slice(half));
+  const departs = [...begun, ...other.filter((record) => rest.has(record))];
+  const watched = await epochs([FIXED, departs]);
+  const more = watched.bytes - without(2).bytes;
+  assert.ok(repeated(watched).broughtBytes > WINDOW_MOST_BYTES);
+  assert.ok(more > 0 && more <= WINDOW_MOST_BYTES, `${more} bytes more`);
+});
+
+test('of a file that the cache can hold nothing is noted', async () => {
+  const store = new VirtualStore(LINK);
+  const mount = new VirtualMount(store, { table: SIZE }, AHEAD_BYTES, 'off', 2 * SIZE);
+  const reads = FIXED.map((record) => [record * RECORD, RECORD] as const);
+  await store.during(mount.reads('table', reads).then(() => {}));
+  assert.deepEqual(mount.prefetch.snapshot().ranges, []);
+  await store.during(mount.prefetch.stop());
+});
+
+describe('what is remembered is bounded', () => {
+  const run = {};
+  const ranges = (rangesMost: number): RepeatedRanges => {
+    const orders: RepeatedRangesParts['orders'] = {
+      roomBytes: 0,
+      freeBytes: 0,
+      add: () => assert.fail('nothing repeats'),
+      remove: () => {},
+      wake: () => {},
+    };
+    const host = { capacityBytes: () => MIB, freeBytes: () => 0 };
+    return new RepeatedRanges({ host, orders, announced: () => false, rangesMost });
+  };
+  const read = (all: RepeatedRanges, file: FakeFile, to: number, from = 0): void => {
+    for (let at = from; at < to; at++) all.read(file, run, true, 2 * at * RECORD, RECORD);
+  };
+  const shown = (all: RepeatedRanges): [string, number][] => all.snapshot().map((one) => [one.path, one.ranges]);
+
+  test('a file with more ranges than that is given up', () => {
+    const all = ranges(2048);
+    const file = new FakeFile('large', SIZE);
+    read(all, file, 2048);
+    assert.deepEqual(shown(all), [['large', 2048]]);
+    read(all, file, 4096, 2048);
+    assert.deepEqual(shown(all), []);
+  });
+
+  test('of several the one that was read longest ago is', () => {
+    const all = ranges(4096);
+    for (const path of ['one', 'two', 'three']) read(all, new FakeFile(path, SIZE), 1536);
+    read(all, new FakeFile('four', SIZE), 1024);
+    assert.deepEqual(shown(all), [
+      ['four', 1024],
+      ['three', 1536],
+      ['two', 1536],
+    ]);
+  });
+
+  test('a file that has got another size is begun anew, one that was looked up anew is not', () => {
+    const all = ranges(4096);
+    const file = new FakeFile('table', SIZE);
+    read(all, file, 100);
+    const again = new FakeFile('table', SIZE);
+    Object.assign(again, { fileKey: file.fileKey });
+    read(all, again, 200);
+    assert.deepEqual(shown(all), [['table', 200]]);
+    const larger = new FakeFile('table', 2 * SIZE);
+    Object.assign(larger, { fileKey: file.fileKey });
+    read(all, larger, 50);
+    assert.deepEqual(shown(all), [['table', 50]]);
+  });
+});
