@@ -71,7 +71,7 @@ export class RepeatedRanges {
 
   #passOf(file: RangedFile): RangePass | undefined {
     const { fileKey, attributes, whole } = file;
-    const known = this.#passes.get(fileKey);
+    const known = this.#passes.size === 0 ? undefined : this.#passes.get(fileKey);
     if (known?.sizeBytes === attributes.size && !whole) return known;
     if (known !== undefined) this.#passes.delete(fileKey);
     if (whole || this.#fits(attributes.size) || this.#tooLarge.has(fileKey)) return undefined;

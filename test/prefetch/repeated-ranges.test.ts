@@ -95,6 +95,14 @@ describe('in the same order in every pass', () => {
   }
 });
 
+test('what the kernel has pages of, and does not ask for, is not waited for', async () => {
+  const asked = FIXED.filter((_, at) => at % 20 !== 0);
+  const { seconds, bytes } = await epochs([FIXED, asked]);
+  const link = SIZE / 2 / LINK.bytesPerSecond;
+  assert.ok(seconds[1]! < 1.25 * link, `${seconds[1]} s, ${link} s over the link`);
+  assert.ok(bytes <= without(2).bytes);
+});
+
 test('shuffled anew in every pass nothing is brought', async () => {
   const random = randomFrom(9);
   const watched = await epochs([FIXED, shuffled(random), shuffled(random)], 2);
