@@ -52,7 +52,7 @@ export class LargeFiles {
     size: number,
   ): void {
     this.#ends.read(stream, offset, size);
-    this.repeated.read(stream.file, run, jumped, offset, size);
+    this.repeated.read(stream.file, stream, offset, size);
     this.#inFile.read(stream, run, jumped, size);
     this.#rest.read(stream);
   }

@@ -3,7 +3,7 @@
  * what comes next is known, and what of that is not in the cache is brought: into it where there is room, else it waits in memory
  * for its reader. What is kept stays as it is: of a fixed order a share c of the file saves a share c of the reads, whichever it is.
  *
- *   READ -> the range it begins, or goes on with -> its place in the pass before (repetition.ts) -> next ranges, a window ahead
+ *   READ -> the range it begins, or its reader goes on with -> its place in the pass before (repetition.ts) -> next ranges, a window ahead
  *
  * A pass begins when ranges that it had read come again, and few new ones do. A pass that departs from the order is not followed
  * from the next READ on, and the window is all that can have been brought for nothing.
@@ -46,7 +46,7 @@ export class RangePass implements Order {
   readonly #parts: RangePassParts;
   readonly #ranges = new RangeCatalogue();
   readonly #repetition = new Repetition();
-  /** The range that a run is in. */
+  /** The range that a reader is in. */
   readonly #open = new WeakMap<object, number>();
   /** Read again in this pass, lately: the first of the next. And what was read for the first time meanwhile. */
   #again: number[] = [];
@@ -81,15 +81,16 @@ export class RangePass implements Order {
 
   // --- what is read --------------------------------------------------------------------------------------------------
 
-  /** A READ, which belongs to a run; `jumped`: it began it. */
-  read(file: ReadFile, run: object, jumped: boolean, offset: number, size: number): void {
+  /** A READ. Where it begins where the reader's last one ended, the kernel has split what was asked for. */
+  read(file: ReadFile, reader: object, offset: number, size: number): void {
     if (file !== this.#file) this.#isAnother(file);
-    const range = jumped ? undefined : this.#open.get(run);
+    const ranges = this.#ranges;
+    const range = this.#open.get(reader);
     const end = offset + size;
-    const from = range === undefined ? 0 : this.#ranges.offset(range);
-    if (range !== undefined && offset >= from && end - from <= RANGE_MOST_BYTES) {
-      if (end > from + this.#ranges.length(range)) this.#ranges.endsAt(range, end);
-    } else this.#begin(run, offset, end);
+    const from = range === undefined ? 0 : ranges.offset(range);
+    const goesOn = range !== undefined && offset === from + ranges.length(range) && end - from <= RANGE_MOST_BYTES;
+    if (goesOn) ranges.endsAt(range, end);
+    else this.#begin(reader, offset, end);
   }
 
   /** It was looked up anew, or has other content: most likely its records lie where they lay. */
@@ -98,11 +99,11 @@ export class RangePass implements Order {
     this.#file = file;
   }
 
-  #begin(run: object, offset: number, end: number): void {
+  #begin(reader: object, offset: number, end: number): void {
     const ranges = this.#ranges;
     let range = ranges.find(offset);
     if (range < 0) range = ranges.add(offset);
-    this.#open.set(run, range);
+    this.#open.set(reader, range);
     ranges.endsAt(range, end);
     this.#isRead(range);
     if (this.repeats) this.#goOn();

@@ -47,12 +47,12 @@ export class RepeatedRanges {
     this.#passes = new LRUCache({ max: FILES_MOST, dispose: (pass) => pass.stop() });
   }
 
-  /** A READ of a file, that belongs to a run; `jumped`: it began the run. */
-  read(file: RangedFile, run: object, jumped: boolean, offset: number, size: number): void {
+  /** A READ of a file. */
+  read(file: RangedFile, reader: object, offset: number, size: number): void {
     const pass = this.#passOf(file);
     if (pass === undefined) return;
     const before = pass.ranges;
-    pass.read(file, run, jumped, offset, size);
+    pass.read(file, reader, offset, size);
     if (pass.ranges > before && pass.ranges % RANGES_BETWEEN === 0) this.#bound(file.fileKey, pass);
   }
 

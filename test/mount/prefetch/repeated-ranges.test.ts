@@ -10,7 +10,8 @@ import { runProgram } from '../programs.ts';
 import { atRest, broughtBy, onSlowStore, SECONDS } from './stage.ts';
 
 const RECORD = 16 * 1024;
-const RECORDS = 1100;
+/** Of some the kernel has read the beginning ahead, at the end of another: they are no ranges of their own. */
+const RECORDS = 1300;
 const SIZE = RECORD * RECORDS;
 const SHUFFLED_ANEW = '1,2';
 const ONE_ORDER = '1,1,1';
@@ -49,7 +50,7 @@ test('in one order what comes next is brought, and each byte asked for once', { 
   context.diagnostic(`${bytes} bytes; ${JSON.stringify({ ranges, ...byOrder.repeat })}`);
   assert.equal(ranges.length, 1);
   assert.deepEqual([ranges[0]!.path, ranges[0]!.repeats], ['tables/table.bin', true]);
-  assert.ok(Math.abs(ranges[0]!.ranges - RECORDS) < 0.1 * RECORDS, `${ranges[0]!.ranges} ranges`);
+  assert.ok(Math.abs(ranges[0]!.ranges - RECORDS) < 0.15 * RECORDS, `${ranges[0]!.ranges} ranges`);
   assert.match(page, /in the order of the pass before/);
   // Of two passes a half each is missing; and of each the beginning is read before it is known that it repeats.
   assert.ok(broughtBy(stats, 'repeat') > 0.6 * SIZE, `${broughtBy(stats, 'repeat')} bytes`);
