@@ -434,7 +434,7 @@ export class DiskCache implements Cache, ObjectHost {
       object.fd = this.tier.open(object.id, object.key.size);
     }
     this.#open.leave(object); // and is the only way to it from then on: not closed to make room for others
-    object.dropped = true;
+    object.drop();
     this.#objects.count(object);
     this.#objects.delete(object);
     this.#room.removed(object);

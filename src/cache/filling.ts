@@ -49,6 +49,11 @@ export class Filling {
     this.#waiting.taken(offset, end);
   }
 
+  /** The object is out of the cache: nobody is served from what waits. */
+  dropped(): void {
+    this.#waiting.clear();
+  }
+
   /** Whether all of a range waits in memory, or is on its way there. */
   waits(offset: number, end: number): boolean {
     return !this.#waiting.empty && this.#waiting.covering(offset, end) !== undefined;

@@ -338,6 +338,12 @@ export class CacheObject implements CachedContent {
     return this.#filling.fetches(offset, end, source, demand, mayWait);
   }
 
+  /** Out of the cache: see `dropped`. */
+  drop(): void {
+    this.dropped = true;
+    this.#filling?.dropped();
+  }
+
   /** Nothing is on its way any more. */
   filled(): void {
     this.#filling = undefined;

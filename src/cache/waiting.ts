@@ -126,6 +126,13 @@ export class Waiting {
     }
   }
 
+  /** Nobody will come for any of it. */
+  clear(): void {
+    if (this.empty) return;
+    for (const waiter of new Set(this.#pages.values())) this.#leave(waiter);
+    this.#emptied();
+  }
+
   /** Nothing came of it, or nobody came for it. */
   remove(fetch: Fetch): void {
     const waiter = this.#pages.get(fetch.offset / PAGE_BYTES);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { type Cache, type CachedContent, type ContentKey, openCache } from '../../src/cache/index.ts';
+import type { DiskCache } from '../../src/cache/disk-cache.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { CHUNK, pause, readRange, TrueSource, temporaryDirectory } from './support.ts';
@@ -126,11 +127,15 @@ test('what nobody comes for goes after a while', async () => {
 
 test('of a file that has changed nothing waits', async () => {
   await full(4 * MIB, async (all) => {
+    const { waitingRoom } = all.cache as DiskCache;
+    await ahead(all, 3 * MIB, CHUNK);
+    assert.ok(waitingRoom.bytes > 0);
     all.source.changed = true;
     assert.equal(await ahead(all, 2 * MIB, CHUNK), -Errno.ESTALE);
+    assert.equal(waitingRoom.bytes, 0);
     assert.ok(all.content.stale);
     await reads(all, 2 * MIB, CHUNK);
-    assert.equal(all.source.bytes, 2 * CHUNK);
+    assert.equal(all.source.bytes, 3 * CHUNK);
   });
 });
 
