@@ -2,6 +2,7 @@
  * What was brought ahead of a reader who comes soon, and found no room in the tier: it waits in memory. Who reads it to its end
  * takes it; what nobody comes for goes after a while. A bound for all objects of a cache; what is beyond it is not fetched.
  */
+import { performance } from '../sys/clock.ts';
 import { type Fetch, PAGE_BYTES } from './fetch.ts';
 
 const WAITING_MOST_BYTES = 32 * 1024 * 1024;

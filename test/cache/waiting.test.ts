@@ -1,8 +1,8 @@
 /** What is brought ahead of its reader and finds no room in the tier waits in memory. */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import { type Cache, type CachedContent, type ContentKey, openCache } from '../../src/cache/index.ts';
 import type { DiskCache } from '../../src/cache/disk-cache.ts';
+import { type Cache, type CachedContent, type ContentKey, openCache } from '../../src/cache/index.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
 import { CHUNK, pause, readRange, TrueSource, temporaryDirectory } from './support.ts';

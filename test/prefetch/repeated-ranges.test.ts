@@ -136,6 +136,7 @@ describe('what is remembered is bounded', () => {
   const reader = {};
   const ranges = (rangesMost: number): RepeatedRanges => {
     const orders: RepeatedRangesParts['orders'] = {
+      unnoticed: 16,
       roomBytes: 0,
       freeBytes: 0,
       add: () => assert.fail('nothing repeats'),
