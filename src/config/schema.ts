@@ -383,7 +383,7 @@ export const settingsSchema = z.strictObject({
     fallback: 'auto',
     about:
       'Files, or parts of large ones, that are brought from the source at once, at most, while no reader waits for them. Within ' +
-      'that goes what the source takes without making them wait for each other. `auto`, and more than it: three quarters of ' +
+      'that goes what the source takes without making them wait for each other. `auto`, and more than it: five eighths of ' +
       'the requests that may be under way.',
   }),
   'store-limit': described(text(parseStoreLimit), {
