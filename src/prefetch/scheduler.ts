@@ -3,9 +3,9 @@
  *
  *   orders by rank (order.ts)  -> is it believed? (trust.ts)  -> is there room, may the store be asked? -> host.fill -> ledger
  *
- * Demand does not come this way: it goes to the store at once, joins what is under way for the same bytes, and has a quarter of
- * the requests that may be under way for itself. How many are under way here goes by how the store takes them (window.ts);
- * a store that fails is left alone for a while, and one that does not answer is asked nothing more until it does.
+ * Demand does not come this way: it goes to the store at once, joins what is under way for the same bytes, and has a share of the
+ * requests that may be under way for itself. How many are under way here goes by how the store takes them (window.ts); a store
+ * that fails is left alone for a while, and one that does not answer is asked nothing more until it does.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { Errno, type Failure, failed } from '../sys/errno.ts';
@@ -143,7 +143,7 @@ export class Scheduler implements Orders {
 
   get unnoticed(): number {
     const { size, presentMs } = this.#unnoticed;
-    return Math.max(Math.min(UNNOTICED.first, size), Math.min(size, Math.floor(presentMs / UNNOTICED_EACH_MS)));
+    return Math.min(size, Math.max(UNNOTICED.least, Math.floor(presentMs / UNNOTICED_EACH_MS)));
   }
 
   add(order: Order): void {

@@ -2,9 +2,10 @@
  * How many requests ahead of a reader may be under way. Grows while answers take as long as ever and shrinks when they begin to
  * wait for each other, as TCP Vegas does (Brakmo and Peterson, 1995): requests / least time is what the source could do,
  * requests / present time what it does; the difference, times the least time, is how many of them wait in a queue. Until some
- * do it doubles (slow start), as long as half of it is in use: what was not tried is not known (RFC 7661). A queue of half of them, which doubles the time of an answer, is borne: a processor that is
- * shared with the readers delays answers by as much, and a window that gave way to that would leave the source idle (for the
- * same reason Netflix's Gradient2, concurrency-limits, 2018, bears 1.5 times).
+ * do it doubles (slow start), as long as half of it is in use: what was not tried is not known (RFC 7661). A queue of half of
+ * them, which doubles the time of an answer, is borne: a processor that is shared with the readers delays answers by as much,
+ * and a window that gave way to that would leave the source idle (for the same reason Netflix's Gradient2, concurrency-limits,
+ * 2018, bears 1.5 times).
  *
  * The time is that which a quarter of the answers of one round stay below, not the mean nor the shortest: a queue holds up all
  * of them alike, but a busy processor, or a source with some slow servers, only some, and that must not look like a queue.
@@ -77,22 +78,22 @@ export class AheadWindow {
     this.#round.sort((a, b) => a - b);
     this.#presentMs = Math.max(0.01, this.#round[Math.floor(this.#round.length * QUANTILE)]!);
     this.#round = [];
-    const most = Math.min(this.#underWay, this.#size);
+    const underWayThen = Math.min(this.#underWay, this.#size);
     this.#underWay = 0;
     this.#leastMs = Math.min(this.#leastMs * this.#forget, this.#presentMs);
-    this.#turn(most, most * (1 - this.#leastMs / this.#presentMs));
+    this.#turn(underWayThen, underWayThen * (1 - this.#leastMs / this.#presentMs));
   }
 
   /** So many were under way at most in a round, and of those so many waited for others. */
   #turn(underWay: number, queued: number): void {
     const { least, most, grow, shrink } = this.#limits;
-    const bears = underWay * this.#bears;
-    if (queued < Math.max(grow, bears / 2)) {
+    const borne = underWay * this.#bears;
+    if (queued < Math.max(grow, borne / 2)) {
       if (underWay < this.#size * IN_USE) return;
       this.#size = Math.min(most, this.#doubles ? 2 * this.#size : this.#size + grow);
       return;
     }
-    const tooMany = queued - Math.max(shrink, bears);
+    const tooMany = queued - Math.max(shrink, borne);
     if (tooMany > 0) {
       // What the last doubling has put into the queue leaves it at once.
       const lost = this.#doubles ? this.#size - underWay + tooMany : 1 + tooMany * LOST_SHARE;

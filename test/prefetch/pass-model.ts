@@ -20,6 +20,12 @@ export interface PassModelOptions {
   capacity: number;
   /** Files that the store brings while the job reads one. */
   perRead: number;
+  /** Files that the job reads until the store brings one that was asked for; default: none. */
+  latencyReads?: number;
+  /** How long reading one takes, in ms; default 1. */
+  readMs?: number;
+  /** Of the scheduler. */
+  underWayMost?: number;
   bulk?: 'auto' | 'off' | 'all';
   jobWidth?: number;
 }
@@ -43,17 +49,31 @@ export class PassModel {
   nowMs = 1000;
   readonly #capacity: number;
   readonly #perRead: number;
+  readonly #latencyReads: number;
+  readonly #readMs: number;
+  #reads = 0;
   #claimed = 0;
   readonly #underWay = new Set<string>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { fromRead: number; bring: () => void }[] = [];
 
-  constructor({ files, capacity, perRead, bulk = 'auto', jobWidth = 1 }: PassModelOptions) {
+  constructor({
+    files,
+    capacity,
+    perRead,
+    latencyReads = 0,
+    readMs = 1,
+    underWayMost = 32,
+    bulk = 'auto',
+    jobWidth = 1,
+  }: PassModelOptions) {
     this.#capacity = capacity;
     this.#perRead = perRead;
+    this.#latencyReads = latencyReads;
+    this.#readMs = readMs;
     this.paths = Array.from({ length: files }, (_, i) => `data/f${i}`);
     const spent = new Spent();
     const host = this.#host();
-    this.scheduler = new Scheduler(host, spent, { underWayMost: 32, bytesMost: 32 * 2 ** 20 });
+    this.scheduler = new Scheduler(host, spent, { underWayMost, bytesMost: underWayMost * 2 ** 20 });
     this.sets = new PrefetchedSets({ host, orders: this.scheduler, spent, bulk, jobWidth: async () => jobWidth });
   }
 
@@ -77,7 +97,7 @@ export class PassModel {
   async open(path: string): Promise<boolean> {
     const file = readFile(path);
     const set = { path: 'data', pass: this.pass };
-    this.nowMs += 1;
+    this.nowMs += this.#readMs;
     this.scheduler.opened(file, true);
     this.sets.opened(file, set, this.nowMs);
     const hit = this.cached.has(path);
@@ -86,7 +106,11 @@ export class PassModel {
       this.sets.missed(file, set, 1, this.nowMs);
       if (this.#free - this.#claimed >= FILE_BYTES) this.cached.add(path);
     }
-    for (let left = this.#perRead; left > 0; left--) this.#waiting.shift()?.();
+    this.#reads++;
+    for (let left = this.#perRead; left > 0 && this.#waiting[0] !== undefined; left--) {
+      if (this.#waiting[0].fromRead > this.#reads) break;
+      this.#waiting.shift()!.bring();
+    }
     for (let i = 0; i < TURNS; i++) await turn();
     return hit;
   }
@@ -94,7 +118,7 @@ export class PassModel {
   async stop(): Promise<void> {
     this.sets.stop();
     const stopped = this.scheduler.stop();
-    for (const bring of this.#waiting.splice(0)) bring();
+    for (const { bring } of this.#waiting.splice(0)) bring();
     await stopped;
   }
 
@@ -132,7 +156,9 @@ export class PassModel {
       missingBytes: () => (this.cached.has(path) ? 0 : FILE_BYTES),
       fill: async (_offset, _length, arrived) => {
         this.#underWay.add(path);
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        await new Promise<void>((bring) => {
+          this.#waiting.push({ fromRead: this.#reads + this.#latencyReads, bring });
+        });
         this.#underWay.delete(path);
         arrived?.();
         if (this.failing) return -Errno.EIO;

@@ -147,3 +147,20 @@ test('the queue that a first batch waits in is kept short, until it has been rea
   assert.ok(model.aheadUnderWay >= 24, `${model.aheadUnderWay} under way`);
   await model.stop();
 });
+
+test('of a store far away more are under way from the first: its link would be idle', async () => {
+  // A trip takes 200 ms, and 16 come in the time of one that a reader asks for: 64 under way fill the link.
+  const far = { files: 4000, capacity: 4000, perRead: 16, latencyReads: 4, readMs: 50, underWayMost: 120 };
+  const model = new PassModel(far);
+  model.pass = 1;
+  const [first, second] = [0, 0].map(() => ({ most: 0 }));
+  for (const path of shuffled(model.paths, 5)) {
+    await model.open(path);
+    const part = model.fetched < 64 ? first! : second!;
+    part.most = Math.max(part.most, model.aheadUnderWay);
+    if (model.fetched > 512) break;
+  }
+  assert.ok(first!.most <= 32, `${first!.most} before anything is known of it`);
+  assert.ok(second!.most > 40 && second!.most <= 96, `${second!.most} under way`);
+  await model.stop();
+});
