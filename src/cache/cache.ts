@@ -130,6 +130,8 @@ export interface CacheSnapshot {
   completeObjects: number;
   /** The others are rows of the index, which nobody uses. */
   objectsInMemory: number;
+  /** Memory in which what was brought ahead without room waits for its reader. */
+  waitingBytes: number;
   /** Reads answered from the tier, and reads that went to the source; and their bytes. */
   hits: number;
   hitBytes: number;

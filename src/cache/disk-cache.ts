@@ -254,6 +254,7 @@ export class DiskCache implements Cache, ObjectHost {
       objects: this.#objects.size,
       completeObjects: this.#objects.complete,
       objectsInMemory: this.#objects.awake,
+      waitingBytes: this.waitingRoom.bytes,
       hits: this.#hits,
       hitBytes: this.#hitBytes,
       misses: this.#misses,
@@ -281,6 +282,7 @@ export class DiskCache implements Cache, ObjectHost {
   async shutdown(): Promise<void> {
     this.tier.close();
     this.#scrubber.stop();
+    this.waitingRoom.clear();
     this.#objects.shutdown();
     this.pinning.stop();
     await this.#index.shutdown();

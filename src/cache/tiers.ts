@@ -229,6 +229,7 @@ export class TieredCache implements Cache {
       objects: sum(({ objects }) => objects) - doubles - this.#copying,
       completeObjects: sum(({ completeObjects }) => completeObjects) - doubles,
       objectsInMemory: sum(({ objectsInMemory }) => objectsInMemory),
+      waitingBytes: sum(({ waitingBytes }) => waitingBytes),
       hits: sum(({ hits }) => hits),
       hitBytes: sum(({ hitBytes }) => hitBytes),
       misses: sum(({ misses }) => misses),

@@ -54,6 +54,11 @@ export class WaitingRoom {
     this.#sweeps = undefined;
   }
 
+  /** Nobody comes any more. */
+  clear(): void {
+    for (const { of, fetch } of this.#waiters) of.remove(fetch);
+  }
+
   #sweep(): void {
     const beforeMs = performance.now() - LONGEST_MS;
     for (const waiter of this.#waiters) {

@@ -102,7 +102,7 @@ function cacheStats({ cache }: Assembly): CacheStats {
     const refusedFor = { noRoom: 0, disk: 0, neverCache: 0 };
     const evicted = { policy: 'none', evictions: 0, evictedBytes: 0, pinnedBytes: 0, pins: [], heldBytes: 0 };
     const checks = { checkedChunks: 0, damagedChunks: 0, scrub: null };
-    const objects = { objects: 0, completeObjects: 0, objectsInMemory: 0 };
+    const objects = { objects: 0, completeObjects: 0, objectsInMemory: 0, waitingBytes: 0 };
     const none = { ...objects, refused: 0, refusedFor, tiers: [], health: 'none' };
     return { ...nothing, ...none, ...evicted, ...checks };
   }

@@ -64,6 +64,13 @@ export const metrics: readonly Metric[] = [
     'Objects that are used, or were lately, or that may have to go; the others are rows of the index.',
     early,
   ),
+  gauge(
+    'cache.waitingBytes',
+    'cache_waiting_bytes',
+    'bytes',
+    'Memory in which what was brought ahead, and has no room in the cache, waits for its reader.',
+    early,
+  ),
   counter('cache.refused', 'cache_refused', '', 'Times that content was not taken.'),
   counter(
     'cache.refusedFor.*',

@@ -41,6 +41,7 @@ export interface CacheStats {
   objects: number;
   completeObjects: number;
   objectsInMemory: number;
+  waitingBytes: number;
   refused: number;
   /** The same by why. */
   refusedFor: { noRoom: number; disk: number; neverCache: number };

@@ -1,7 +1,6 @@
 /** What is brought ahead of its reader and finds no room in the tier waits in memory. */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import type { DiskCache } from '../../src/cache/disk-cache.ts';
 import { type Cache, type CachedContent, type ContentKey, openCache } from '../../src/cache/index.ts';
 import { Errno } from '../../src/sys/errno.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
@@ -32,6 +31,7 @@ async function full(sizeBytes: number, body: (full: Full) => Promise<void>): Pro
   await body({ cache, content, source });
   content.release();
   await cache.shutdown();
+  assert.equal(cache.snapshot().waitingBytes, 0, 'nothing waits any more');
 }
 
 const ahead = ({ content, source }: Full, offset: number, length: number): Promise<number> =>
@@ -127,12 +127,12 @@ test('what nobody comes for goes after a while', async () => {
 
 test('of a file that has changed nothing waits', async () => {
   await full(4 * MIB, async (all) => {
-    const { waitingRoom } = all.cache as DiskCache;
+    const waitingBytes = (): number => all.cache.snapshot().waitingBytes;
     await ahead(all, 3 * MIB, CHUNK);
-    assert.ok(waitingRoom.bytes > 0);
+    assert.ok(waitingBytes() >= CHUNK);
     all.source.changed = true;
     assert.equal(await ahead(all, 2 * MIB, CHUNK), -Errno.ESTALE);
-    assert.equal(waitingRoom.bytes, 0);
+    assert.equal(waitingBytes(), 0);
     assert.ok(all.content.stale);
     await reads(all, 2 * MIB, CHUNK);
     assert.equal(all.source.bytes, 3 * CHUNK);
@@ -146,5 +146,12 @@ test('when it cannot be told whether it has, nothing waits and the rest stays', 
     assert.equal(all.content.missingBytes(2 * MIB, CHUNK), CHUNK);
     assert.equal(all.content.stale, false);
     await reads(all, 0, MIB);
+  });
+});
+
+test('what still waits when the cache is shut down goes', async () => {
+  await full(4 * MIB, async (all) => {
+    await ahead(all, 3 * MIB, CHUNK);
+    assert.ok(all.cache.snapshot().waitingBytes >= CHUNK);
   });
 });

@@ -42,6 +42,7 @@ export function sample(more: Partial<StatsDocument> = {}): StatsDocument {
       objects: 2400,
       completeObjects: 2390,
       objectsInMemory: 2400,
+      waitingBytes: 0,
       refused: 0,
       checkedChunks: 40,
       damagedChunks: 1,

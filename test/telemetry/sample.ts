@@ -25,6 +25,7 @@ export function sampleDocument(processes = 1, dataSets = 1): StatsDocument {
       objects: 2,
       completeObjects: 1,
       objectsInMemory: 2,
+      waitingBytes: 0,
       tiers: [
         {
           path: '/nvme/ml',
