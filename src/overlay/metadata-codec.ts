@@ -3,6 +3,7 @@
  * byte a character). What is known of an entry is read from its record when it is wanted: a walk over a hundred thousand
  * names then leaves no objects behind. Little endian, 64-bit numbers as two halves, which come out as small integers.
  */
+import { joined } from '../packed/whole.ts';
 import type { Attributes } from '../store/attributes.ts';
 import type { DirectoryEntry, Found } from '../store/store.ts';
 
@@ -95,7 +96,7 @@ function putNumber(view: DataView, at: number, value: number): void {
 }
 
 function numberAt(view: DataView, at: number): number {
-  return view.getInt32(at + 4, true) * HIGH + view.getUint32(at, true);
+  return joined(view.getInt32(at + 4, true), view.getUint32(at, true));
 }
 
 /** What `encodeEntries` made; that it is that is not checked here. */

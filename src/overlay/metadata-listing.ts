@@ -2,6 +2,7 @@
 import type { DirectoryEntry, Found, Version } from '../store/store.ts';
 import type { Inode } from './inode.ts';
 import type { EncodedEntries } from './metadata-codec.ts';
+import { NameIndex } from './name-index.ts';
 
 /** Estimates of what is held, in bytes: a name with its place in the index, and what was found of it. */
 const LISTING_BYTES = 500;
@@ -24,7 +25,7 @@ export interface Listing {
   directory: Inode;
   readonly entries: DirectoryEntry[];
   /** Names by their place in `entries`; made when it is first needed, see `placeOf`. */
-  index: Map<string, number> | undefined;
+  index: NameIndex | undefined;
   /** The directory's version, that these are its names; '' where that cannot be told. */
   version: Version;
   /** When the names were asked for (monotonic ms). */
@@ -73,7 +74,7 @@ export function listingBytes(entries: number, known: number): number {
 export function newListing(
   directory: Inode,
   entries: DirectoryEntry[],
-  index: Map<string, number> | undefined,
+  index: NameIndex | undefined,
   version: Version,
   askedMs: number,
 ): Listing {
@@ -95,18 +96,15 @@ export function newListing(
 
 /** Where a name is in a listing. */
 export function placeOf(listing: Listing, name: string): number | undefined {
-  if (listing.index === undefined) {
-    listing.index = new Map();
-    for (let i = 0; i < listing.entries.length; i++) listing.index.set(listing.entries[i]!.name, i);
-  }
-  return listing.index.get(name);
+  listing.index ??= NameIndex.of(listing.entries);
+  return listing.index.find(name);
 }
 
 /** Adds a name that was looked up, to a listing of such; returns its place. */
 export function addName(listing: Listing, name: string, { attributes }: Found): number {
   const at = listing.entries.length;
   listing.entries.push({ name, type: attributes.mode >> 12, ino: attributes.ino });
-  listing.index?.set(name, at);
+  listing.index?.add(at);
   listing.bytes += NAME_BYTES;
   return at;
 }
@@ -117,9 +115,8 @@ export function takeStored(listing: Listing, part: EncodedEntries): void {
   listing.stored.push(part);
   listing.bytes += part.byteLength + part.count * NAME_BYTES;
   for (let i = 0; i < part.count; i++) {
-    const entry = part.entry(i);
-    index?.set(entry.name, entries.length);
-    entries.push(entry);
+    const at = entries.push(part.entry(i)) - 1;
+    index?.add(at);
     if (part.known(i)) listing.knownCount++;
   }
 }

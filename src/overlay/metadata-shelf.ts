@@ -20,6 +20,7 @@ import {
   PART_ENTRIES,
   takeStored,
 } from './metadata-listing.ts';
+import { NameIndex } from './name-index.ts';
 
 /** Most bytes of an entry in a part; for asking whether there is room. */
 const ENTRY_BYTES = 180;
@@ -148,7 +149,7 @@ export class Shelving {
   }
 
   async #bringParts(listing: Listing, row: ShelvedDirectory): Promise<Listing | undefined> {
-    listing.index = new Map();
+    listing.index = new NameIndex(listing.entries, PART_ENTRIES);
     for (let at = 0; at < row.parts; at++) {
       if (at > 0) await new Promise(setImmediate);
       const part = this.#part(row, at);

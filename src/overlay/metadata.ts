@@ -33,6 +33,7 @@ import {
 } from './metadata-listing.ts';
 import { Listings } from './metadata-listings.ts';
 import { Shelving } from './metadata-shelf.ts';
+import { NameIndex } from './name-index.ts';
 import type { ToldInode } from './told-inodes.ts';
 
 /** Look-ups made ahead of a reader before any of them was used: after a listing, and when the kernel has the names. */
@@ -185,13 +186,13 @@ export class Metadata {
     this.#listed++;
     if (directory.removed || this.#core.ttlMs === 0) return undefined;
     const before = this.#listings.of(directory);
-    const index = new Map<string, number>();
+    const index = new NameIndex(entries, entries.length);
     const listing = newListing(directory, entries, index, version, askedMs);
     if (listing.bytes > this.#listings.budgetBytes) return undefined;
     for (let i = 0; i < entries.length; i++) {
       if (i > 0 && i % SLICE === 0) await new Promise(setImmediate);
       const { name } = entries[i]!;
-      index.set(name, i);
+      index.add(i);
       const was = before && placeOf(before, name);
       const known = was === undefined ? undefined : knownAt(before!, was);
       if (known === undefined) continue;
@@ -354,7 +355,7 @@ export class Metadata {
     if (failed(found) || directory.removed) return;
     let listing = this.#listings.of(directory);
     if (listing === undefined) {
-      listing = newListing(directory, [], new Map(), '', askedMs);
+      listing = newListing(directory, [], undefined, '', askedMs);
       this.#listings.keep(listing);
     }
     if (listing.version !== '' || listing.bytes > this.#listings.budgetBytes / 4) return;

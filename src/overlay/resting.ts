@@ -3,9 +3,11 @@
  * A walk over a million files leaves a million of them.
  */
 import { hashOf, hashOfNumber } from '../packed/hash.ts';
+import { Links, SharedLinks } from '../packed/links.ts';
 import { RecordIndex } from '../packed/record-index.ts';
 import { Records } from '../packed/records.ts';
 import { Texts } from '../packed/texts.ts';
+import { unboxed } from '../packed/whole.ts';
 import type { Attributes } from '../store/attributes.ts';
 import type { FileId, Store, StoreNode } from '../store/store.ts';
 import type { NodeId } from './filesystem.ts';
@@ -43,18 +45,15 @@ const ATIME_NSEC = WORDS + 10;
 const MTIME_NSEC = WORDS + 11;
 const CTIME_NSEC = WORDS + 12;
 const BTIME_NSEC = WORDS + 13;
-const LONGS = (WORDS + 14) / 2;
+/** Numbers of what is an object, and stays one. */
+const PARENT = WORDS + 14;
+const OBSERVED = WORDS + 15;
+const LONGS = (WORDS + 16) / 2;
 
 const SELF_MODIFIED = 1;
 /** The kernel may hold pages: of this version, or such as must not be kept. */
 const PAGES_OF_VERSION = 2;
 const PAGES_NOT_KEPT = 4;
-
-/** What an inode has that is an object, and stays one. */
-interface Links {
-  parent: StoreNode;
-  observed: object | undefined;
-}
 
 export class RestingInodes {
   readonly #store: Store;
@@ -65,8 +64,8 @@ export class RestingInodes {
     (record) => this.#records.page(record).words[this.#records.at(record) * 2 + HASH]!,
   );
   readonly #byNode = new NodeRecords();
-  readonly #parents: (StoreNode | undefined)[] = [];
-  readonly #observed: (object | undefined)[] = [];
+  readonly #parents = new SharedLinks<StoreNode>();
+  readonly #observed = new Links<object>();
   /** What `#is` looks for. */
   #wanted: FileId = 0;
 
@@ -95,11 +94,11 @@ export class RestingInodes {
     const { id, birth } = node;
     const text = this.#texts.put(`${place.name}\0${birth}${typeof id === 'number' ? '' : `\0${id}`}`);
     if (text === undefined) return false;
-    this.#put(inode, text, { parent: place.parent, observed: inode.observed });
+    this.#put(inode, text, place.parent);
     return true;
   }
 
-  #put(inode: Inode, text: number, { parent, observed }: Links): void {
+  #put(inode: Inode, text: number, parent: StoreNode): void {
     const { id } = inode.node;
     const hash = hashOfId(id);
     const record = this.#records.take();
@@ -119,8 +118,8 @@ export class RestingInodes {
     words[word + FLAGS] = flagsOf(inode);
     longs[at + INO] = attributes.ino;
     putAttributes(doubles, words, at, attributes);
-    this.#parents[record] = parent;
-    this.#observed[record] = observed;
+    words[word + PARENT] = this.#parents.add(parent);
+    words[word + OBSERVED] = this.#observed.add(inode.observed);
     this.#byNode.set(inode.nodeId, record);
     this.#byFile.add(hash, record);
   }
@@ -171,7 +170,7 @@ export class RestingInodes {
     const number = doubles[at + ID]!;
     const id = Number.isNaN(number) ? idText : number;
     const attributes = attributesIn(doubles, words, at, longs[at + INO]!);
-    const node = this.#store.node(this.#parents[record]!, name, { id, birth, attributes });
+    const node = this.#store.node(this.#parents.get(words[word + PARENT]!), name, { id, birth, attributes });
     const version = this.#store.version(attributes);
     const askedMs = doubles[at + ATTRIBUTES_AT]!;
     const inode = new Inode(doubles[at + NODE]!, node, attributes, version, askedMs, this.#changes);
@@ -183,7 +182,7 @@ export class RestingInodes {
     inode.selfModified = (flags & SELF_MODIFIED) !== 0;
     if ((flags & PAGES_OF_VERSION) !== 0) inode.pagesVersion = version;
     else if ((flags & PAGES_NOT_KEPT) !== 0) inode.pagesVersion = '';
-    inode.observed = this.#observed[record];
+    inode.observed = this.#observed.get(words[word + OBSERVED]!);
     this.#remove(record);
     return inode;
   }
@@ -191,11 +190,12 @@ export class RestingInodes {
   #remove(record: number): void {
     const { doubles, words } = this.#records.page(record);
     const at = this.#records.at(record);
-    this.#byFile.remove(words[at * 2 + HASH]!, record);
+    const word = at * 2;
+    this.#byFile.remove(words[word + HASH]!, record);
     this.#byNode.delete(doubles[at + NODE]!);
-    this.#texts.remove(words[at * 2 + TEXT]!);
-    this.#parents[record] = undefined;
-    this.#observed[record] = undefined;
+    this.#texts.remove(words[word + TEXT]!);
+    this.#parents.remove(words[word + PARENT]!);
+    this.#observed.remove(words[word + OBSERVED]!);
     this.#records.give(record);
   }
 
@@ -246,16 +246,16 @@ function attributesIn(doubles: Float64Array, words: Uint32Array, at: number, ino
     uid: words[word + UID]!,
     gid: words[word + GID]!,
     rdev: words[word + RDEV]!,
-    size: doubles[at + SIZE]!,
-    blocks: doubles[at + BLOCKS]!,
+    size: unboxed(doubles[at + SIZE]!),
+    blocks: unboxed(doubles[at + BLOCKS]!),
     blksize: words[word + BLKSIZE]!,
-    atimeSec: doubles[at + ATIME]!,
+    atimeSec: unboxed(doubles[at + ATIME]!),
     atimeNsec: words[word + ATIME_NSEC]!,
-    mtimeSec: doubles[at + MTIME]!,
+    mtimeSec: unboxed(doubles[at + MTIME]!),
     mtimeNsec: words[word + MTIME_NSEC]!,
-    ctimeSec: doubles[at + CTIME]!,
+    ctimeSec: unboxed(doubles[at + CTIME]!),
     ctimeNsec: words[word + CTIME_NSEC]!,
-    btimeSec: doubles[at + BTIME]!,
+    btimeSec: unboxed(doubles[at + BTIME]!),
     btimeNsec: words[word + BTIME_NSEC]!,
   };
 }

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hashOf, hashOfNumber } from '../../src/packed/hash.ts';
+import { Links, SharedLinks } from '../../src/packed/links.ts';
 import { RecordIndex } from '../../src/packed/record-index.ts';
 import { Records } from '../../src/packed/records.ts';
 import { LONGEST_TEXT, Texts } from '../../src/packed/texts.ts';
+import { joined, unboxed } from '../../src/packed/whole.ts';
 
 /** The same numbers every time. */
 function numbers(): (below: number) => number {
@@ -96,4 +98,45 @@ test('hashes spread what is close together', () => {
     assert.ok(used.size > 200, `${used.size} of 256 tables`);
     assert.ok(hashes.every((hash) => hash >= 0 && hash <= 0xffff_ffff));
   }
+});
+
+test('links name the same object while something refers to it, and their numbers are used again', () => {
+  const random = numbers();
+  const shared = new SharedLinks<{ id: number }>();
+  const few = Array.from({ length: 5 }, (_, id) => ({ id }));
+  const held: { number: number; object: { id: number } }[] = [];
+  for (let step = 0; step < 20_000; step++) {
+    if (held.length === 0 || random(2) === 0) {
+      const object = few[random(few.length)]!;
+      held.push({ number: shared.add(object), object });
+    } else {
+      const { number, object } = held.splice(random(held.length), 1)[0]!;
+      assert.equal(shared.get(number), object);
+      shared.remove(number);
+    }
+  }
+  for (const { number, object } of held) assert.equal(shared.get(number), object);
+  assert.equal(shared.size, new Set(held.map(({ object }) => object)).size);
+  for (const { number } of held) shared.remove(number);
+  assert.equal(shared.size, 0);
+
+  const links = new Links<{ id: number }>();
+  assert.equal(links.get(links.add(undefined)), undefined);
+  const [a, b] = few.map((object) => links.add(object));
+  assert.equal(links.get(a!), few[0]);
+  links.remove(a!);
+  links.remove(0);
+  assert.equal(links.get(a!), undefined);
+  assert.equal(links.add(few[4]), a, 'the number given back');
+  assert.equal(links.get(b!), few[1]);
+});
+
+test('numbers put together from halves, and those without their box, are the same numbers', () => {
+  for (const value of [0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, -1, -(2 ** 31), -(2 ** 40) - 7]) {
+    const high = Math.floor(value / 2 ** 32);
+    assert.equal(joined(high, value - high * 2 ** 32), value);
+    assert.equal(unboxed(value), value);
+  }
+  for (const value of [0.5, -1.25, 2 ** 60, Number.POSITIVE_INFINITY]) assert.equal(unboxed(value), value);
+  assert.ok(Number.isNaN(unboxed(Number.NaN)));
 });

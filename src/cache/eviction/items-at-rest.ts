@@ -8,6 +8,7 @@
 import { hashOf, hashOfNumber } from '../../packed/hash.ts';
 import { RecordIndex } from '../../packed/record-index.ts';
 import { Records } from '../../packed/records.ts';
+import { unboxed } from '../../packed/whole.ts';
 import type { DataSet } from './data-sets.ts';
 import { ObjectItem } from './object-item.ts';
 import { NO_PIN } from './pins.ts';
@@ -110,7 +111,7 @@ export class ItemsAtRest {
     item.pin = this.pinOf(record);
     item.lastMs = doubles[at + LAST_MS]!;
     item.rank = doubles[at + RANK]!;
-    item.uses = doubles[at + USES]!;
+    item.uses = unboxed(doubles[at + USES]!);
     item.tick = words[word + TICK]!;
     item.clock = words[word + CLOCK]!;
     item.set = this.#sets.of(words[word + SET]!);

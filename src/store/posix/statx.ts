@@ -2,12 +2,12 @@
  * struct statx at fixed offsets. Decoding reads numbers from views over one buffer that lives as long as the store, so
  * that a lookup allocates what it returns and nothing else.
  */
+import { joined } from '../../packed/whole.ts';
 import * as sys from '../../sys/libc.ts';
 import { type Attributes, FileType } from '../attributes.ts';
 import type { FileId, Found } from '../store.ts';
 import { STATX_BTIME } from './flags.ts';
 
-const HIGH = 2 ** 32;
 /** Inode numbers from here on do not fit a JavaScript number exactly: high word >= 2^21. */
 const HIGH_LIMIT = 2 ** 21;
 
@@ -73,7 +73,7 @@ export class StatxBuffer {
   id(rootDevice: number): FileId {
     const high = this.#words[INO + 1]!;
     const device = this.device();
-    if (device === rootDevice && high < HIGH_LIMIT) return high * HIGH + this.#words[INO]!;
+    if (device === rootDevice && high < HIGH_LIMIT) return joined(high, this.#words[INO]!);
     return `${device}.${this.#ino[0]!}`;
   }
 
@@ -108,8 +108,8 @@ export class StatxBuffer {
       uid: words[UID]!,
       gid: words[GID]!,
       rdev: ((minor & 0xff) | (words[RDEV_MAJOR]! << 8) | ((minor & 0xfff00) << 12)) >>> 0,
-      size: words[SIZE + 1]! * HIGH + words[SIZE]!,
-      blocks: words[BLOCKS + 1]! * HIGH + words[BLOCKS]!,
+      size: joined(words[SIZE + 1]!, words[SIZE]!),
+      blocks: joined(words[BLOCKS + 1]!, words[BLOCKS]!),
       blksize: words[BLKSIZE]!,
       atimeSec: this.#seconds(ATIME),
       atimeNsec: words[ATIME + 2]!,
@@ -123,7 +123,7 @@ export class StatxBuffer {
   }
 
   #seconds(word: number): number {
-    return this.#signed[word + 1]! * HIGH + this.#words[word]!;
+    return joined(this.#signed[word + 1]!, this.#words[word]!);
   }
 }
 
