@@ -4,7 +4,6 @@
  */
 import { closeSync, existsSync, rmSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
 import type { Access } from '../access/access.ts';
 import { type DaemonReport, type DaemonRequest, REPORT_FD, REQUEST_VARIABLE } from '../config/daemon-request.ts';
 import { forgetDead } from '../control/leftovers.ts';
@@ -28,6 +27,7 @@ import { type Connection, connectMount, type Ended } from './connect.ts';
 import { addControlFiles } from './control-files.ts';
 import { controlHandlers, type LiveHandlers } from './control-handlers.ts';
 import { HANDED_DIRECTORIES_MOST, HANDED_NAMES_MOST } from './hand-names.ts';
+import { boundHeapGrowth } from './heap-growth.ts';
 import { type DaemonLog, type LogLevel, openLog } from './logging.ts';
 import { version } from './version.ts';
 
@@ -66,9 +66,7 @@ async function serve(request: DaemonRequest): Promise<number> {
       closeSync(REPORT_FD);
     }
     flushCompileCache(); // it is a long time to the end
-    // V8 lets what lives grow to 3.5 times before it collects: after a walk over a million files 350 MiB for 100. Not before:
-    // while everything is loaded there is nothing to collect.
-    setFlagsFromString('--heap-growing-percent=50');
+    boundHeapGrowth();
 
     const end = await connection.ended;
     server.close();
