@@ -8,7 +8,7 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 const LEAST_PERCENT = 50;
 const MOST_PERCENT = 200;
 const LEAST_BYTES = 48 * 1024 * 1024;
-/** Half of a heap that grows as fast as it can is looked at before it is collected again. */
+/** V8 goes by the percentage that holds when it collects; a heap grows by 20 MiB a second where it grows fast. */
 const LOOK_EVERY_MS = 1000;
 
 /** By how much a heap may grow of which so much is used, in percent; what is used is what lives, and garbage since. */
