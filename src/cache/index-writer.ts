@@ -15,16 +15,20 @@ import type { Tier } from './tier.ts';
 const FLUSH_MS = 500;
 /** Rows a transaction: some 2 ms of the thread that serves requests. */
 const BATCH_ROWS = 200;
-/** When more is waiting than one transaction takes; */
+/** When more is waiting than one transaction takes; and at the least, for the requests. */
 const NEXT_BATCH_MS = 50;
-/**
- * sooner when more is waiting than so much, by as much as it is more: an object that waits cannot rest, and where small files
- * are brought faster than rows are written their objects would fill the memory. At the least so long, for the requests.
- */
-const UNHURRIED_ROWS = 1000;
 const SOONEST_BATCH_MS = 5;
+const UNHURRIED_ROWS = 1000;
 /** At the end those that are but rows are noted as synced for so long at most: what is not counts as not synced. */
 const LAST_ROWS_MS = 2000;
+
+/**
+ * The sooner the more wait: an object that waits cannot rest, and where small files are brought faster than rows are written
+ * their objects would fill the memory.
+ */
+export function nextBatchMs(waiting: number): number {
+  return Math.max(SOONEST_BATCH_MS, Math.min(NEXT_BATCH_MS, (NEXT_BATCH_MS * UNHURRIED_ROWS) / waiting));
+}
 
 export interface IndexWriterParts {
   /** `anew`: without what is there, which is damaged. */
@@ -277,13 +281,8 @@ export class IndexWriter implements ObjectIndex {
     this.#flushTimer = setTimeout(() => {
       this.#flushTimer = undefined;
       const written = this.#flushBatch();
-      if (this.#pending.size > 0) this.#schedule(written ? this.#nextBatchMs : FLUSH_MS);
+      if (this.#pending.size > 0) this.#schedule(written ? nextBatchMs(this.#pending.size) : FLUSH_MS);
     }, afterMs).unref();
-  }
-
-  get #nextBatchMs(): number {
-    const hurry = Math.max(1, this.#pending.size / UNHURRIED_ROWS);
-    return Math.max(SOONEST_BATCH_MS, NEXT_BATCH_MS / hurry);
   }
 
   /** Batches until all objects that wait now are written: the first come first. */

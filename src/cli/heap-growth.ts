@@ -1,7 +1,8 @@
 /**
  * When the JavaScript heap is collected. V8 lets what lives grow to 3.5 times before it does: after a walk over a million files
  * 350 MiB for 100. By half, a heap of a few megabytes is collected again and again while a job's first files come, beside which
- * the memory saved is nothing. So: when it has grown by half, and by some megabytes at least.
+ * the memory saved is nothing. So: when it has grown by half, and by some megabytes
+ * at least, as far as that is no more than twice what there is.
  */
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 

@@ -5,6 +5,7 @@
  *   const size = ReadIn.get.size(view, BODY);
  *   OpenOut.set.fh(view, at, handle);
  */
+import { joined } from '../packed/whole.ts';
 import { type Layout, layouts, type Scalar, type StructName } from './layouts.ts';
 
 type Fields<S extends StructName> = (typeof layouts)[S][number];
@@ -33,9 +34,7 @@ const widths: Record<Scalar, number> = { u16: 2, u32: 4, i32: 4, u64: 8, i64: 8,
 
 /** An unsigned 64-bit number; above 2^53 it is not exact, which `isExact` tells. */
 export function readU64(view: DataView, at: number): number {
-  const high = view.getUint32(at + 4, true);
-  const low = view.getUint32(at, true);
-  return high === 0 ? low : high * WORD + low;
+  return joined(view.getUint32(at + 4, true), view.getUint32(at, true));
 }
 
 /** Writes a whole number, 0 to 2^53. */
@@ -45,7 +44,7 @@ export function writeU64(view: DataView, at: number, value: number): void {
 }
 
 function readI64(view: DataView, at: number): number {
-  return view.getInt32(at + 4, true) * WORD + view.getUint32(at, true);
+  return joined(view.getInt32(at + 4, true), view.getUint32(at, true));
 }
 
 function writeI64(view: DataView, at: number, value: number): void {

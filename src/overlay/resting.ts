@@ -1,5 +1,5 @@
 /**
- * Inodes at rest: those the kernel knows and nobody uses, each as a record of some 240 bytes, where the objects took 1,300.
+ * Inodes at rest: those the kernel knows and nobody uses, each as a record of some 210 bytes, where the objects took 1,300.
  * A walk over a million files leaves a million of them.
  */
 import { hashOf, hashOfNumber } from '../packed/hash.ts';
