@@ -19,6 +19,14 @@ export interface ContentKey {
   size: number;
 }
 
+/** Of bytes that are brought for nobody who waits for them. */
+export interface FillOptions {
+  /** Called when the source has been read, before what came is kept. */
+  arrived?: (() => void) | undefined;
+  /** What there is no room for waits in memory for its reader, as far as there is room there; it counts as brought. */
+  mayWait?: boolean | undefined;
+}
+
 /** Who opens a file, as far as that matters for what is kept. */
 export interface ContentReader {
   /** Of the file, below the source, as a byte string: files of a directory are kept or removed alike. Not cheap. */
@@ -77,17 +85,9 @@ export interface CachedContent {
   read(length: number, offset: number, source: ContentSource): Promise<Outcome<ContentBytes>>;
   /**
    * Brings what is missing of a range, for nobody who waits for its bytes, and resolves when it is kept: the bytes that were
-   * brought. Joins what is on its way already. ESTALE: the content has changed; ENOSPC: not all of it could be kept. `arrived`:
-   * called when the source has been read, before what came is kept. `mayWait`: what there is no room for waits in memory for its
-   * reader, as far as there is room there; it counts as brought.
+   * brought. Joins what is on its way already. ESTALE: the content has changed; ENOSPC: not all of it could be kept.
    */
-  fill(
-    length: number,
-    offset: number,
-    source: ContentSource,
-    arrived?: () => void,
-    mayWait?: boolean,
-  ): Promise<Outcome<number>>;
+  fill(length: number, offset: number, source: ContentSource, options?: FillOptions): Promise<Outcome<number>>;
   /**
    * A descriptor of the complete object for the kernel to serve from, or a negated errno. The object is immutable from
    * then on. The caller closes the descriptor. -EAGAIN: it is being checked first; a later open may have it.

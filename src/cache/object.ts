@@ -18,7 +18,7 @@ import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import * as sys from '../sys/libc.ts';
 import { O_CLOEXEC, O_RDONLY } from '../sys/open-flags.ts';
 import { assemble } from './assemble.ts';
-import type { CachedContent, ContentBytes, ContentKey, ContentSource } from './cache.ts';
+import type { CachedContent, ContentBytes, ContentKey, ContentSource, FillOptions } from './cache.ts';
 import { ChunkChecks } from './checks.ts';
 import { Chunks } from './chunks.ts';
 import type { ObjectItem } from './eviction/object-item.ts';
@@ -310,8 +310,7 @@ export class CacheObject implements CachedContent {
     length: number,
     offset: number,
     source: ContentSource,
-    arrived?: () => void,
-    mayWait = false,
+    { arrived, mayWait = false }: FillOptions = {},
   ): Promise<Outcome<number>> {
     const end = Math.min(offset + length, this.key.size);
     if (offset >= end) return 0;

@@ -2,7 +2,7 @@
  * Content that is brought for nobody who waits for it: ahead of its readers, or by a warm-up. Bytes come the way of a reader's:
  * an object of the cache at the inode's version, filled from the inode's own source; who reads the same waits for the same fetch.
  */
-import type { Cache, CachedContent, ContentReader, ContentSource } from '../cache/cache.ts';
+import type { Cache, CachedContent, ContentReader, ContentSource, FillOptions } from '../cache/cache.ts';
 import { Errno, type Failure, failed, type Outcome } from '../sys/errno.ts';
 import type { Core } from './core.ts';
 import type { Inode } from './inode.ts';
@@ -12,7 +12,7 @@ import type { Turns } from './slots.ts';
 const PIECE_BYTES = 1024 * 1024;
 
 /** A range of a file, and how it is brought. */
-export interface Bringing {
+export interface Bringing extends FillOptions {
   /** Bytes, to the end of the file at most. */
   offset: number;
   length: number;
@@ -23,10 +23,6 @@ export interface Bringing {
   turns?: Turns;
   /** Nothing more shall be begun. */
   stopped?: () => boolean;
-  /** What is one piece has been read, and is not kept yet. */
-  arrived?: (() => void) | undefined;
-  /** What the cache has no room for waits in memory for its reader. */
-  mayWait?: boolean | undefined;
   /** Bytes came and are kept. */
   brought?: (bytes: number) => void;
 }
@@ -111,7 +107,7 @@ function fillPiece(
   { turns, stopped, brought, mayWait }: Bringing,
   arrived?: () => void,
 ): Promise<Outcome<number>> {
-  const fill = (): Promise<Outcome<number>> => content.fill(length, offset, source, arrived, mayWait);
+  const fill = (): Promise<Outcome<number>> => content.fill(length, offset, source, { arrived, mayWait });
   const filled = turns?.run(length, () => (stopped?.() ? -Errno.ECANCELED : fill())) ?? fill();
   if (brought === undefined) return filled;
   return filled.then((came) => {

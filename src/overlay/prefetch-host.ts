@@ -1,6 +1,6 @@
 /** What prefetching needs of the mount: files and directories by their paths, and bytes brought as for a reader. */
 import type { Cache } from '../cache/cache.ts';
-import type { HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
+import type { FillOptions, HeldFile, Names, PrefetchHost, StoreUse } from '../prefetch/host.ts';
 import type { ReadFile } from '../prefetch/order.ts';
 import { isDirectory, isRegular, isSymlink } from '../store/attributes.ts';
 import type { DirectoryEntry } from '../store/store.ts';
@@ -151,10 +151,10 @@ class HeldInode implements HeldFile {
     return content.missingBytes(offset, length);
   }
 
-  fill(offset: number, length: number, arrived?: () => void, mayWait?: boolean): Promise<Outcome<number>> {
+  fill(offset: number, length: number, options?: FillOptions): Promise<Outcome<number>> {
     const inode = this.#inode;
     const reader = { path: () => inode.path(), ahead: true };
-    const how = { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, arrived, mayWait };
+    const how = { offset, length, reader, piecesAtOnce: PIECES_AT_ONCE, ...options };
     return bring(this.#core, this.#cache, inode, how);
   }
 

@@ -2,6 +2,14 @@
 import type { Outcome } from '../sys/errno.ts';
 import type { ReadFile } from './order.ts';
 
+/** Of bytes that are brought ahead of their reader. */
+export interface FillOptions {
+  /** Called when the store has sent all of them, which is some time before they are kept. */
+  arrived?: (() => void) | undefined;
+  /** What the cache has no room for waits in memory for its reader. */
+  mayWait?: boolean | undefined;
+}
+
 /** A file that is kept known while something is brought of it. */
 export interface HeldFile {
   readonly fileKey: string;
@@ -14,10 +22,8 @@ export interface HeldFile {
   /**
    * Brings what is missing of a range into the cache, as a reader's miss would, and joins what is on its way already; the
    * bytes that came. ENOSPC or EDQUOT: not kept for want of room; EBUSY: somebody writes to it; EAGAIN, ESTALE: it has just changed.
-   * `arrived` is called when the store has sent all of them, which is some time before they are kept. `mayWait`: what the cache has
-   * no room for waits in memory for its reader.
    */
-  fill(offset: number, length: number, arrived?: () => void, mayWait?: boolean): Promise<Outcome<number>>;
+  fill(offset: number, length: number, options?: FillOptions): Promise<Outcome<number>>;
   release(): void;
 }
 

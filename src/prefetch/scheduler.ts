@@ -393,7 +393,7 @@ export class Scheduler implements Orders {
         this.#hasAnswer(item);
         this.#soon();
       };
-      came = (await held.fill(offset, length, arrived, item.wanted.mayWait)) as number;
+      came = (await held.fill(offset, length, { arrived, mayWait: item.wanted.mayWait })) as number;
     } finally {
       this.#takes(-more);
     }

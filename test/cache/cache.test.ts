@@ -272,7 +272,7 @@ test('what has arrived is read at once, before it is kept, and not when the sour
     const content = cache.acquire(KEY)!;
     const into = Buffer.alloc(KEY.size);
     const arrived = Promise.withResolvers<void>();
-    const filled = content.fill(KEY.size, 0, source, () => arrived.resolve());
+    const filled = content.fill(KEY.size, 0, source, { arrived: () => arrived.resolve() });
     assert.equal(content.readNow(into, KEY.size, 0), -Errno.EAGAIN, 'on its way');
     await arrived.promise;
     assert.equal(content.complete, false);

@@ -35,7 +35,7 @@ async function full(sizeBytes: number, body: (full: Full) => Promise<void>): Pro
 }
 
 const ahead = ({ content, source }: Full, offset: number, length: number): Promise<number> =>
-  content.fill(length, offset, source, undefined, true) as Promise<number>;
+  content.fill(length, offset, source, { mayWait: true }) as Promise<number>;
 
 async function reads({ content, source }: Full, offset: number, length: number): Promise<void> {
   const bytes = await readRange(content, source, offset, length);

@@ -154,13 +154,13 @@ export class PassModel {
       size: FILE_BYTES,
       opens: 0,
       missingBytes: () => (this.cached.has(path) ? 0 : FILE_BYTES),
-      fill: async (_offset, _length, arrived) => {
+      fill: async (_offset, _length, options) => {
         this.#underWay.add(path);
         await new Promise<void>((bring) => {
           this.#waiting.push({ fromRead: this.#reads + this.#latencyReads, bring });
         });
         this.#underWay.delete(path);
-        arrived?.();
+        options?.arrived?.();
         if (this.failing) return -Errno.EIO;
         if (this.cached.has(path)) return 0;
         if (this.#free < FILE_BYTES) {

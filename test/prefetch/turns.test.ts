@@ -108,8 +108,8 @@ test('what has come, and is being kept, leaves its place to what is next', async
     ...host,
     hold: async (file) => ({
       ...(await host.hold(file)),
-      fill: (_offset, _length, arrived) => {
-        setImmediate(() => arrived?.());
+      fill: (_offset, _length, options) => {
+        setImmediate(() => options?.arrived?.());
         return kept.promise;
       },
     }),

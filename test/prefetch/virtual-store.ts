@@ -101,7 +101,7 @@ class VirtualFile {
       size,
       opens: 1,
       missingBytes: (offset, length) => this.#missing(offset, length),
-      fill: async (offset, length, arrived, mayWait) => {
+      fill: async (offset, length, { arrived, mayWait } = {}) => {
         if (!mayWait && this.#room.bytes < length) return -Errno.ENOSPC;
         const bytes = await this.#bring(offset, length, mayWait === true);
         arrived?.();
@@ -175,7 +175,7 @@ class VirtualFile {
   }
 }
 
-type Reads = Iterable<readonly [offset: number, size: number]>;
+type Read = readonly [offset: number, size: number, process?: number];
 
 /** A mount of files of the store, by their paths, and who reads them. */
 export class VirtualMount {
@@ -212,10 +212,10 @@ export class VirtualMount {
     this.streams.listener = this.prefetch.largeFiles;
   }
 
-  /** Reads as a process of this number would; in the time of the store, `seconds` it took, and of these to the first bytes. */
+  /** Reads as a process of this number would, or as that of each READ; in the time of the store, `seconds` it took, and of these to the first bytes. */
   async reads(
     path: string,
-    reads: Reads | AsyncIterable<readonly [offset: number, size: number]>,
+    reads: Iterable<Read> | AsyncIterable<Read>,
     process = 7,
   ): Promise<{ seconds: number; firstSeconds: number }> {
     const virtual = this.#files.get(path)!;
@@ -224,12 +224,12 @@ export class VirtualMount {
     let firstMs = 0;
     await virtual.found();
     this.prefetch.opened(virtual.file, false, undefined, this.store.nowMs);
-    for await (const [offset, size] of reads) {
+    for await (const [offset, size, by = process] of reads) {
       const { nowMs } = this.store;
-      this.streams.reading(handle, process, offset, size, nowMs);
+      this.streams.reading(handle, by, offset, size, nowMs);
       const missed = (await virtual.bring(offset, size)) > 0;
       if (firstMs === 0) firstMs = this.store.nowMs;
-      this.prefetch.read(virtual.file, offset, size, missed, undefined, process, this.store.nowMs);
+      this.prefetch.read(virtual.file, offset, size, missed, undefined, by, this.store.nowMs);
     }
     return { seconds: (this.store.nowMs - begunMs) / 1000, firstSeconds: (firstMs - begunMs) / 1000 };
   }
