@@ -89,7 +89,12 @@ export class Classifier {
     });
     this.#orders = new OpenOrders(readers);
     this.#streams = new Streams(readers, FILES_MOST);
-    this.#streams.listener = { began: () => {}, read: (stream) => this.#read(stream), forgotten: () => {} };
+    this.#streams.listener = {
+      began: () => {},
+      joined: () => {},
+      read: (stream) => this.#read(stream),
+      forgotten: () => {},
+    };
   }
 
   add(event: TraceEvent): void {

@@ -2,7 +2,7 @@
  * One reader of one file, a process by a handle: how it reads, from its last READs. A descriptor that several processes share, or
  * a mapping, is several streams.
  */
-import type { Run, Runs } from './detectors/sequential.ts';
+import type { Run } from './detectors/sequential.ts';
 import { Strides } from './detectors/stride.ts';
 import type { AccessedFile } from './observer.ts';
 
@@ -31,7 +31,10 @@ export class Stream {
   /** A bit for each of the last READs, the latest lowest: it jumped; it jumped where the stride led. */
   #jumped = 0;
   #foretold = 0;
-  /** The run that the last jump began, by its number. */
+  /** The same: it went on backward. */
+  #backward = 0;
+  /** The run that the last jump began, and its number then: the object is used again. */
+  #jump: Run | undefined = undefined;
   #jumpBegun = 0;
 
   constructor(file: AccessedFile, handle: number, process: number) {
@@ -40,23 +43,33 @@ export class Stream {
     this.process = process;
   }
 
-  /** A READ of its own, which `runs` takes for part of `run`. True: it jumped. */
-  came(run: Run, runs: Runs, offset: number, size: number): boolean {
+  /** A READ of its own, which is part of `run`. True: it jumped. */
+  came(run: Run, offset: number, size: number): boolean {
     this.reads++;
     this.bytes += size;
-    if (runs.joined !== 0 && runs.joined === this.#jumpBegun) {
-      this.strides.withdraw();
-      this.#jumped &= ~lowest(this.#jumped);
-      this.#jumpBegun = run.begun;
-    }
+    this.#withdraw();
     const jumped = run.reads === 1;
     if (jumped) {
       this.strides.jumped(offset, size);
+      this.#jump = run;
       this.#jumpBegun = run.begun;
-    } else if (run.begun === this.#jumpBegun) this.strides.wentOn(run.bytes);
+    } else if (run.begun === this.#jumpBegun) this.strides.wentOn(run.begin, run.bytes);
     this.#jumped = (this.#jumped << 1) | (jumped ? 1 : 0);
     this.#foretold = (this.#foretold << 1) | (jumped && this.strides.expected > 0 ? 1 : 0);
+    this.#backward = (this.#backward << 1) | (!jumped && run.backward ? 1 : 0);
     return jumped;
+  }
+
+  /** What its last jump began is part of another run since, whoever closed the gap: it only came early. */
+  #withdraw(): void {
+    const whole = this.#jump?.partOf;
+    if (whole === undefined || this.#jump?.begun !== this.#jumpBegun) return;
+    this.strides.withdraw();
+    const jump = lowest(this.#jumped);
+    this.#jumped &= ~jump;
+    if (whole.backward) this.#backward |= jump | (jump - 1); // and all READs since
+    this.#jump = whole;
+    this.#jumpBegun = whole.begun;
   }
 
   get pattern(): ReadPattern {
@@ -69,7 +82,9 @@ export class Stream {
       const could = jumps - Math.min(jumps - 1, looked < LOOKED ? 2 * strides.period + 1 : 0);
       if (ones(this.#foretold) >= could * FORETOLD_SHARE) return strides.backward ? 'backward' : 'strided';
     }
-    if (jumps <= looked * JUMPS_SHARE) return 'sequential';
+    if (jumps <= looked * JUMPS_SHARE) {
+      return ones(this.#backward) > (looked - jumps) / 2 ? 'backward' : 'sequential';
+    }
     return jumps >= JUMPS_LEAST ? 'random' : 'unknown';
   }
 }

@@ -24,6 +24,8 @@ const DIRECTORIES_MOST = 1024;
 export interface StreamListener {
   /** A READ; `jumped`: it went on with no run. */
   read(stream: Stream, run: Run, jumped: boolean, offset: number, size: number): void;
+  /** A run became a part of the one that the next READ to be told is of: somebody reads on there. */
+  joined(part: Run): void;
   /** A process begins to read a file, by one of its threads. */
   began(file: AccessedFile, process: number, thread: number): void;
   /** Nothing more is known of how this file is read. */
@@ -73,7 +75,8 @@ export class Streams {
     file.usedAt = this.#reads;
     file.passes.read(offset, size);
     const run = file.runs.came(offset, size);
-    const jumped = stream.came(run, file.runs, offset, size);
+    const jumped = stream.came(run, offset, size);
+    for (const part of file.runs.joined) this.listener?.joined(part);
     if (stream.reads === LOOKED) this.#learn(stream);
     this.listener?.read(stream, run, jumped, offset, size);
   }

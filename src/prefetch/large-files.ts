@@ -43,6 +43,11 @@ export class LargeFiles {
     this.nextFiles.began(file, process, thread);
   }
 
+  /** A run became a part of the one that the next READ is of. */
+  joined(part: RunView): void {
+    this.#inFile.joined(part);
+  }
+
   /** A READ of `size` bytes of a stream, that belongs to a run; `jumped`: it began the run. */
   read(
     stream: StreamView & Beginner & RecordReader,

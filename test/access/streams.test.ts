@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Readers } from '../../src/access/data-set-readers.ts';
+import { Runs } from '../../src/access/detectors/sequential.ts';
 import { Strides } from '../../src/access/detectors/stride.ts';
 import type { ReadPattern } from '../../src/access/stream.ts';
 import { Streams } from '../../src/access/streams.ts';
@@ -68,6 +69,17 @@ const labelled: Record<string, { is: ReadPattern; reads: Read[] }> = {
   'backward in pieces of several READs': {
     is: 'backward',
     reads: times(READS, (at) => [SIZE - ((at >> 2) + 1) * 4 * MIB + (at & 3) * MIB, MIB]),
+  },
+  'backward, READs that overtake each other': {
+    is: 'backward',
+    reads: overtaking(
+      times(READS, (at) => [SIZE - (at + 1) * 128 * KIB, 128 * KIB]),
+      3,
+    ),
+  },
+  'pieces, each from its end': {
+    is: 'backward',
+    reads: times(READS, (at) => [((at >> 3) + 1) * MIB - ((at & 7) + 1) * 128 * KIB, 128 * KIB]),
   },
   'a part of each MiB': { is: 'strided', reads: times(READS, (at) => [at * MIB, 64 * KIB]) },
   'steps that are no pages': {
@@ -139,10 +151,111 @@ test('processes that share a descriptor are streams of their own', () => {
   );
 });
 
+test('who reads by turns with another on one descriptor reads on and on, though the later READs come first', () => {
+  const known = streams();
+  const handle = handleOf(new FakeFile('big', SIZE));
+  for (let turn = 0; turn < 2 * READS; turn += 2) {
+    known.reading(handle, 8, (turn + 1) * MIB, MIB / 2, turn);
+    for (const half of [0, 1]) known.reading(handle, 7, turn * MIB + (half * MIB) / 2, MIB / 2, turn);
+    known.reading(handle, 8, (turn + 1) * MIB + MIB / 2, MIB / 2, turn);
+  }
+  for (const { pattern, stepBytes } of known.snapshot()) assert.deepEqual([pattern, stepBytes], ['sequential', null]);
+});
+
+test('eight processes that copy a mapping in pieces, each from its end, read backward', () => {
+  const known = streams();
+  const handles = times(8, () => [0, 0]).map(() => handleOf(new FakeFile('model', SIZE)));
+  const file = handles[0]!.inode;
+  const next = numbers(11);
+  const PIECE = 4 * MIB;
+  for (let piece = 0; piece < 8; piece++) {
+    for (let left = PIECE; left > 0; left -= 16 * KIB) {
+      const process = next(8);
+      known.reading(
+        { ...handles[process]!, inode: file },
+        100 + process,
+        piece * PIECE + left - 16 * KIB,
+        16 * KIB,
+        left,
+      );
+    }
+  }
+  const seen = known.snapshot();
+  assert.equal(seen.length, 8);
+  for (const { pattern } of seen) assert.equal(pattern, 'backward');
+});
+
+test('a run goes backward, past what came early, to where the file begins, and forward from there', () => {
+  const runs = new Runs();
+  const run = runs.came(4 * MIB - 64 * KIB, 64 * KIB);
+  for (let end = 4 * MIB - 64 * KIB; end > 0; end -= 64 * KIB) {
+    // A page of the READ after the next; of all that was read no more than an eighth may be missing meanwhile.
+    if (end === 2.5 * MIB || end === MIB) assert.equal(runs.came(end - 128 * KIB, 4 * KIB), run);
+    assert.equal(runs.came(end - 64 * KIB, 64 * KIB), run);
+  }
+  assert.deepEqual([run.begin, run.end, run.backward], [0, 4 * MIB, true]);
+  assert.equal(runs.came(4 * MIB, 64 * KIB), run);
+  assert.ok(!run.backward);
+});
+
+test('pieces that are each read from their end make one run, and the next is believed at its second READ', () => {
+  const runs = new Runs();
+  const whole = runs.came(0, 64 * KIB);
+  const piece = (begin: number, end: number): boolean[] => {
+    const sure: boolean[] = [];
+    for (let at = end; at > begin; at -= 64 * KIB) sure.push(runs.came(at - 64 * KIB, 64 * KIB).sure);
+    return sure;
+  };
+  assert.equal(piece(64 * KIB, 4 * MIB).indexOf(true), 15); // as long as anybody else
+  assert.deepEqual([whole.begin, whole.end, whole.backward], [0, 4 * MIB, false]);
+  assert.equal(piece(4 * MIB, 9 * MIB).indexOf(true), 1);
+  // The READ in between goes on with both.
+  assert.deepEqual([whole.end, whole.pieceBytes], [9 * MIB, 5 * MIB - 64 * KIB]);
+  assert.equal(piece(32 * MIB, 33 * MIB).indexOf(true), 15); // too far away to be the next
+});
+
+test('pieces that are read forward, each before the last, make one run; a second pass over all of it is another', () => {
+  const runs = new Runs();
+  const last = new Set<number>();
+  for (let begin = 30 * MIB; begin >= 0; begin -= 2 * MIB) {
+    for (let at = 0; at < 2 * MIB; at += 128 * KIB) last.add(runs.came(begin + at, 128 * KIB).begun);
+  }
+  const whole = runs.came(32 * MIB - 128 * KIB, 128 * KIB);
+  assert.deepEqual([whole.begin, whole.end, last.size], [0, 32 * MIB, 16]);
+  const again = new Set<number>();
+  for (let at = 0; at < 32 * MIB; at += 128 * KIB) again.add(runs.came(at, 128 * KIB).begun);
+  assert.deepEqual([...again], [whole.begun, 17]); // the first ones may be late
+});
+
+test('of two readers that come to each other each goes on by itself', () => {
+  const runs = new Runs();
+  const upper = runs.came(8 * MIB, 128 * KIB);
+  const lower = runs.came(0, 128 * KIB);
+  for (let at = 128 * KIB; at < 8 * MIB; at += 128 * KIB) {
+    assert.equal(runs.came(8 * MIB + at, 128 * KIB), upper);
+    assert.equal(runs.came(at, 128 * KIB), lower);
+  }
+  assert.equal(runs.came(16 * MIB, 128 * KIB), upper);
+  assert.deepEqual([lower.end, upper.begin, upper.backward], [8 * MIB, 8 * MIB, false]);
+});
+
+test('a READ that closes several gaps makes one run of all', () => {
+  const runs = new Runs();
+  const run = runs.came(0, 64 * KIB);
+  for (const at of [3, 2, 5, 1]) runs.came(at * 64 * KIB, 64 * KIB);
+  assert.equal(runs.came(4 * 64 * KIB, 64 * KIB), run);
+  assert.deepEqual([run.begin, run.end, run.reads], [0, 6 * 64 * KIB, 6]);
+});
+
 test('what is known of files and streams is bounded', () => {
   const known = streams();
   const forgotten: string[] = [];
-  known.listener = { began: () => {}, read: () => {}, forgotten: (file) => forgotten.push(file.path()) };
+  known.listener = {
+    began: () => {},
+    joined: () => {},
+    read: () => {},
+    forgotten: (file) => forgotten.push(file.path()),
+  };
   for (let file = 0; file < 300; file++) {
     const handle = handleOf(new FakeFile(`file ${file}`, SIZE));
     for (let thread = 0; thread < 40; thread++) known.reading(handle, thread + 1, thread * MIB, 4096, file);

@@ -7,7 +7,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const LINK: Link = { latencyMs: 5, bytesPerSecond: 200e6 };
 
-type Read = readonly [offset: number, size: number];
+type Read = readonly [offset: number, size: number, process?: number];
 
 /** The share of the link that readers side by side got, and what was asked of the store for each byte that was read. */
 async function shareOf(
@@ -31,6 +31,17 @@ async function shareOf(
 }
 
 const times = (count: number, read: (at: number) => Read): Read[] => Array.from({ length: count }, (_, at) => read(at));
+
+/** One piece after the other, each by READs from its end to its beginning. */
+function pieces(bytes: number, pieceBytes: number, readBytes: number): Read[] {
+  const reads: Read[] = [];
+  for (let begin = 0; begin < bytes; begin += pieceBytes) {
+    for (let end = Math.min(bytes, begin + pieceBytes); end > begin; end -= readBytes) {
+      reads.push([Math.max(begin, end - readBytes), Math.min(readBytes, end - begin)]);
+    }
+  }
+  return reads;
+}
 
 interface Case {
   readers: Read[][];
@@ -61,6 +72,29 @@ const cases: Record<string, Case> = {
     asked: 1.1,
   },
   backward: { readers: [times(1024, (at) => [256 * MIB - (at + 1) * 256 * KIB, 256 * KIB])], share: 0.9, asked: 1.01 },
+  // What eight processes fault in that copy a mapping side by side, each piece from its end (memmove): whoever comes first.
+  'a mapping, copied backward in pieces of 16 MiB': {
+    readers: [
+      pieces(256 * MIB, 16 * MIB, 20 * KIB).map(([offset, size], at) => [offset, size, (at * 7 + (at >> 3)) % 8]),
+    ],
+    share: 0.87,
+    asked: 1,
+  },
+  'pieces of other sizes, copied backward': {
+    readers: [pieces(256 * MIB, 5 * MIB + 12 * KIB, 20 * KIB)],
+    share: 0.85,
+    asked: 1,
+  },
+  'two processes by turns on one descriptor, the later first': {
+    readers: [
+      times(1024, (at): Read => {
+        const order = [4, 0, 1, 2, 3, 5, 6, 7][at & 7]!;
+        return [(at >> 3) * 2 * MIB + order * 256 * KIB, 256 * KIB, order >> 2];
+      }),
+    ],
+    share: 0.95,
+    asked: 1,
+  },
   'two places by turns': {
     readers: [times(1024, (at) => [(at % 2) * 128 * MIB + (at >> 1) * 256 * KIB, 256 * KIB])],
     share: 0.9,

@@ -49,9 +49,12 @@ export class Strides {
     else this.#settle(this.period);
   }
 
-  /** The last jump goes on: what was read there is longer. */
-  wentOn(length: number): void {
-    if (this.jumps > 0) this.#lengths[(this.jumps - 1) % JUMPS] = length;
+  /** The last jump goes on: what was read there is longer, and begins at `offset` now, where it goes on backward. */
+  wentOn(offset: number, length: number): void {
+    if (this.jumps === 0) return;
+    const last = this.#index(this.jumps - 1);
+    this.#starts[last] = offset;
+    this.#lengths[last] = length;
   }
 
   /** The last jump was none. */

@@ -11,8 +11,9 @@ import { StrideOrder, type StrideView } from './stride.ts';
 
 /** Orders at once; of more, those whose readers rested longest end. */
 const ORDERS_MOST = 64;
-/** Jumps of a reader in a row after which a run that it read has ended. */
+/** Jumps of a reader in a row after which a run that it read has ended; to read on and on elsewhere counts for some. */
 const JUMPS_AWAY = 3;
+const JUMPS_ELSEWHERE = 2;
 /** Directories whose losses are remembered; those that were read last. */
 const DIRECTORIES_MOST = 1024;
 
@@ -31,10 +32,14 @@ interface FollowingOrder extends Order {
   readonly file: ReadFile;
   /** Its reader has read on; true: it may have something to bring. */
   moved(): boolean;
-  /** It is not followed any more. */
-  end(): void;
+  /** It is not followed any more. `comesLater`: but somebody reads on there. */
+  end(comesLater: boolean): void;
   /** Its reader is at the end, or somewhere else. */
   readonly ended: boolean;
+  /** What is brought for its reader has this place. */
+  leadsTo(offset: number): boolean;
+  /** Its reader goes the other way now. */
+  readonly turned?: boolean;
 }
 
 interface Followed {
@@ -65,14 +70,25 @@ export class InFileOrders {
     if (file.whole) return;
     const losses = this.#lossesIn(file);
     losses.read(size);
+    const ofPieces = run.pieceOf && this.#active.get(run.pieceOf);
+    if (ofPieces !== undefined) ofPieces.away = 0; // its reader is at the next one
     if (jumped) {
       this.#end(run); // its object is used again
-      this.#jumped(stream);
+      this.#away(stream, run, 1);
     }
     // How much is read at each place of a stride is known: a run there is not gone ahead of by itself.
     if (strides.period > 0 && !strides.outgrown) {
       if (jumped) this.#follow(stream, strides, () => new StrideOrder(file, strides, this.#aheadBytes, losses));
-    } else if (run.sure) this.#follow(stream, run, () => new ReadaheadOrder(file, run, this.#aheadBytes, losses));
+    } else if (run.sure) {
+      const known = this.#active.has(run);
+      this.#follow(stream, run, () => new ReadaheadOrder(file, run, this.#aheadBytes, losses));
+      if (!known && this.#active.has(run) && run.pieceOf === undefined) this.#away(stream, run, JUMPS_ELSEWHERE);
+    }
+  }
+
+  /** A run became a part of another: what was brought ahead of it is come to there. */
+  joined(part: RunView): void {
+    this.#end(part, true);
   }
 
   /** Nobody looks at this file any more. */
@@ -81,6 +97,7 @@ export class InFileOrders {
   }
 
   #follow(stream: StreamView, key: object, make: () => FollowingOrder): void {
+    if (this.#active.get(key)?.order.turned) this.#end(key, true);
     let followed = this.#active.get(key);
     if (followed === undefined) {
       followed = { order: make(), stream, away: 0 };
@@ -96,11 +113,13 @@ export class InFileOrders {
     else if (wanting) this.#orders.wake();
   }
 
-  /** Who jumps again and again does not come back to where he read on and on. */
-  #jumped(stream: StreamView): void {
+  /** Who jumps to `run`, again and again, does not come back to where he read on and on; not so who is ahead of himself there. */
+  #away(stream: StreamView, run: RunView, jumps: number): void {
     for (const [key, followed] of this.#active) {
-      if (followed.stream !== stream || key === stream.strides) continue;
-      if (++followed.away >= JUMPS_AWAY) this.#end(key);
+      if (followed.stream !== stream || key === stream.strides || key === run) continue;
+      if (followed.order.leadsTo(run.begin)) continue;
+      followed.away += jumps;
+      if (followed.away >= JUMPS_AWAY) this.#end(key);
     }
   }
 
@@ -121,11 +140,11 @@ export class InFileOrders {
     }
   }
 
-  #end(key: object): void {
+  #end(key: object, comesLater = false): void {
     const followed = this.#active.get(key);
     if (followed === undefined) return;
     this.#active.delete(key);
-    followed.order.end();
+    followed.order.end(comesLater);
     this.#orders.remove(followed.order);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Ahead of a run: what follows where somebody reads on and on. The window is as far as the run has come (so it doubles, as in the
+ * Ahead of a run: what follows where somebody reads on and on, forward or backward. The window is as far as the run has come (so it doubles, as in the
  * kernel and in JuiceFS) up to what is allowed ahead of one reader; when its reader comes to what was asked for and is not there
  * yet, the latency of the store is longer than the window, which is then doubled once more. Where readers have gone elsewhere
  * before, no further than the losses allow (losses.ts).
@@ -14,6 +14,7 @@ export const PIECE_BYTES: number = 1024 * 1024;
 const START_BYTES = 64 * 1024;
 /** How often the window may be doubled beyond what is allowed. */
 const DOUBLED_MOST = 2;
+const PIECES_AHEAD = 2;
 /** What could not be brought is not tried again before the reader has gone on so far. */
 const REST_BYTES = 32 * PIECE_BYTES;
 
@@ -21,8 +22,47 @@ const REST_BYTES = 32 * PIECE_BYTES;
 export interface RunView {
   readonly begin: number;
   readonly end: number;
+  /** It goes on before `begin`. */
+  readonly backward: boolean;
+  /** So far it may be believed to go on, in bytes. */
+  readonly reachBytes: number;
+  /** Bytes of its last piece, each of which is read from its end on; 0: it does not go on by such. */
+  readonly pieceBytes: number;
+  /** The run of which it is a piece, by all appearances. */
+  readonly pieceOf: RunView | undefined;
   /** It may be believed to go on. */
   readonly sure: boolean;
+}
+
+/**
+ * Places as a reader comes to them, in bytes. Who reads backward comes from the end of the last piece, whether the file goes so
+ * far or not: so pieces lie in the file as they do for who reads forward.
+ */
+class Way {
+  readonly backward: boolean;
+  readonly #size: number;
+  readonly #mirror: number;
+
+  constructor(backward: boolean, size: number) {
+    this.backward = backward;
+    this.#size = size;
+    this.#mirror = Math.ceil(size / PIECE_BYTES) * PIECE_BYTES;
+  }
+
+  /** Where the file ends. */
+  get end(): number {
+    return this.backward ? this.#mirror : this.#size;
+  }
+
+  /** How far the reader of a run has come. */
+  reached({ begin, end }: RunView): number {
+    return this.backward ? this.#mirror - begin : end;
+  }
+
+  /** Where a range begins: of what is in the file where he comes to it, and the other way about. */
+  begin(offset: number, length: number): number {
+    return this.backward ? this.#mirror - offset - length : offset;
+  }
 }
 
 export class ReadaheadOrder implements Order {
@@ -30,6 +70,10 @@ export class ReadaheadOrder implements Order {
   readonly about: string;
   readonly file: ReadFile;
   readonly #run: RunView;
+  /** All places are on it. */
+  readonly #way: Way;
+  /** What may be ahead of the reader: to begin with, and now. */
+  readonly #firstBytes: number;
   #aheadBytes: number;
   #doubled = 0;
   /** Where the run must have come to before the window is doubled again. */
@@ -46,13 +90,19 @@ export class ReadaheadOrder implements Order {
     this.file = file;
     this.about = file.path();
     this.#run = run;
+    this.#way = new Way(run.backward, file.attributes.size);
+    this.#firstBytes = aheadBytes;
     this.#aheadBytes = aheadBytes;
     this.#losses = losses;
     this.#ahead = new Ahead(losses);
   }
 
   get ended(): boolean {
-    return this.#run.end >= this.file.attributes.size;
+    return this.#reached >= this.#way.end;
+  }
+
+  get turned(): boolean {
+    return this.#run.backward !== this.#way.backward;
   }
 
   get aheadBytes(): number {
@@ -60,59 +110,75 @@ export class ReadaheadOrder implements Order {
   }
 
   moved(): boolean {
-    const { end } = this.#run;
-    this.#ahead.passed(end);
-    if (this.#doubled < DOUBLED_MOST && end >= this.#doubleFrom && this.#late(end)) {
+    const reached = this.#reached;
+    this.#ahead.passed(reached);
+    if (this.#doubled < DOUBLED_MOST && reached >= this.#doubleFrom && this.#late(reached)) {
       this.#aheadBytes *= 2;
       this.#doubled++;
-      this.#doubleFrom = end + this.#aheadBytes;
+      this.#doubleFrom = reached + this.#aheadBytes;
     }
     return this.#pieceEnd > this.#from;
   }
 
+  get #reached(): number {
+    return this.#way.reached(this.#run);
+  }
+
   /** The reader is at something that is still on its way, though all that is allowed was asked for. */
-  #late(end: number): boolean {
-    if (this.#next < end + this.#aheadBytes / 2) return false;
-    for (const offset of this.#open) if (offset < end) return true;
+  #late(reached: number): boolean {
+    if (this.#next < reached + this.#aheadBytes / 2) return false;
+    for (const begin of this.#open) if (begin < reached) return true;
     return false;
   }
 
   get #from(): number {
-    return Math.max(this.#next, Math.ceil(this.#run.end / START_BYTES) * START_BYTES);
+    return Math.max(this.#next, Math.ceil(this.#reached / START_BYTES) * START_BYTES);
   }
 
   get #goal(): number {
-    const { begin, end } = this.#run;
-    if (end < this.#restUntil) return 0;
-    return Math.min(end + Math.min(end - begin, this.#aheadBytes), this.file.attributes.size);
+    const reached = this.#reached;
+    if (reached < this.#restUntil) return 0;
+    return Math.min(reached + Math.min(this.#run.reachBytes, this.#windowBytes), this.#way.end);
+  }
+
+  /** Of pieces that are read from their ends on, two: while one is read, the next must be on its way. */
+  get #windowBytes(): number {
+    const most = this.#firstBytes * 2 ** DOUBLED_MOST;
+    return Math.max(this.#aheadBytes, Math.min(most, PIECES_AHEAD * this.#run.pieceBytes));
   }
 
   /** Where the next piece ends; where it begins: none is wanted now. */
   get #pieceEnd(): number {
-    const offset = this.#from;
-    if (offset >= this.#goal) return offset;
-    const end = Math.min((Math.floor(offset / PIECE_BYTES) + 1) * PIECE_BYTES, this.file.attributes.size);
-    return end - this.#run.end <= this.#losses.allowedBytes ? end : offset;
+    const from = this.#from;
+    if (from >= this.#goal) return from;
+    const end = Math.min((Math.floor(from / PIECE_BYTES) + 1) * PIECE_BYTES, this.#way.end);
+    return end - this.#reached <= this.#losses.allowedBytes ? end : from;
   }
 
   next(): Wanted | undefined {
-    const offset = this.#from;
+    const from = this.#from;
     const end = this.#pieceEnd;
-    if (end <= offset) return undefined;
+    if (end <= from) return undefined;
     this.#next = end;
-    this.#open.add(offset);
-    return { file: this.file, offset, length: this.#next - offset };
+    this.#open.add(from);
+    return { file: this.file, offset: this.#way.begin(from, end - from), length: end - from };
   }
 
-  /** Its reader is somewhere else, or at the end. */
-  end(): void {
+  leadsTo(offset: number): boolean {
+    const place = this.#way.begin(offset, 0);
+    return place >= this.#reached && place < this.#next;
+  }
+
+  end(comesLater: boolean): void {
+    if (comesLater) this.#ahead.passed(Number.POSITIVE_INFINITY);
     this.#ahead.end();
   }
 
   settled({ offset, length }: Wanted, outcome: Outcome<number>): void {
-    this.#open.delete(offset);
-    if (!failed(outcome)) this.#ahead.brought(offset + length, outcome);
-    if (outcome === -Errno.ECANCELED) this.#next = Math.min(this.#next, offset);
-    else if (failed(outcome)) this.#restUntil = this.#run.end + REST_BYTES;
+    const from = this.#way.begin(offset, length);
+    this.#open.delete(from);
+    if (!failed(outcome)) this.#ahead.brought(from + length, outcome);
+    if (outcome === -Errno.ECANCELED) this.#next = Math.min(this.#next, from);
+    else if (failed(outcome)) this.#restUntil = this.#reached + REST_BYTES;
   }
 }

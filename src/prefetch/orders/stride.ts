@@ -98,7 +98,11 @@ export class StrideOrder implements Order {
     return false;
   }
 
-  /** Its reader is somewhere else, or at the end. */
+  /** Nobody jumps to the places of another's strides but by chance. */
+  leadsTo(): boolean {
+    return false;
+  }
+
   end(): void {
     this.#ahead.end();
   }

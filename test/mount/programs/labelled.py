@@ -118,6 +118,15 @@ def backward_numpy(path, chance):
         table[at : at + MIB][::-PAGE].sum()
 
 
+def backward_copied(path, chance):
+    """What copies a mapping in pieces, each from its end, as memmove may."""
+    import numpy
+    table = numpy.memmap(path, dtype='u1', mode='r')
+    piece = chance.choice([8, 12, 16]) * MIB
+    for begin in range(0, SIZE - piece, piece):
+        table[begin : begin + piece][::-PAGE].sum()
+
+
 def strided_pieces(path, chance):
     size = chance.choice([4, 16, 64]) * KIB
     step = chance.choice([MIB, 700_001, 3 * MIB + 4 * KIB])
