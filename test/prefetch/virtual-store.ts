@@ -212,7 +212,10 @@ export class VirtualMount {
     this.streams.listener = this.prefetch.largeFiles;
   }
 
-  /** Reads as a process of this number would, or as that of each READ; in the time of the store, `seconds` it took, and of these to the first bytes. */
+  /**
+   * Reads as a process of this number would, or as that of each READ; in the time of the store, `seconds` it took, and of these to
+   * the first bytes.
+   */
   async reads(
     path: string,
     reads: Iterable<Read> | AsyncIterable<Read>,

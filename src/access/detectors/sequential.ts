@@ -21,7 +21,7 @@ const SURE_BYTES_FROM_START = 256 * 1024;
 const LEFT_OUT_MOST = 2;
 /** and of all of the run no more than this. */
 const LEFT_OUT_SHARE = 1 / 8;
-/** A run begins with a piece that an earlier one goes on with when it begins no farther ahead of that, in its last piece. */
+/** What begins no farther ahead of a run that goes on by pieces, in the bytes of its last, may be the next one. */
 const PIECES_AHEAD = 2;
 /** A piece that is read forward is like another that has no more than so many times its bytes. */
 const PIECE_LIKE = 2;
@@ -38,7 +38,7 @@ export class Run {
   backward = false;
   /** Bytes of the last piece that was read backward from its end on; 0: it does not go on by such. */
   pieceBytes = 0;
-  /** The run of which it is such a piece, by all appearances, and its bytes then; undefined: of none. */
+  /** The run of which it is such a piece, by all appearances, undefined: of none; and how far it goes back to come to that. */
   pieceOf: Run | undefined = undefined;
   expectedBytes = 0;
   /** What it became a part of: its beginning was no jump. */
@@ -158,8 +158,8 @@ export class Runs {
     let nearest = Number.POSITIVE_INFINITY;
     for (const run of this.#runs) {
       const distance = run.distance(offset, size);
-      if (distance === Number.POSITIVE_INFINITY || distance > nearest) continue;
-      if (distance === nearest && best !== undefined && best.begun < run.begun) continue;
+      const earlier = best !== undefined && distance === nearest && run.begun < best.begun;
+      if (distance >= nearest && !earlier) continue;
       best = run;
       nearest = distance;
     }

@@ -97,8 +97,11 @@ export class InFileOrders {
   }
 
   #follow(stream: StreamView, key: object, make: () => FollowingOrder): void {
-    if (this.#active.get(key)?.order.turned) this.#end(key, true);
     let followed = this.#active.get(key);
+    if (followed?.order.turned) {
+      this.#end(key, true);
+      followed = undefined;
+    }
     if (followed === undefined) {
       followed = { order: make(), stream, away: 0 };
       if (this.#active.size >= ORDERS_MOST) this.#endOldest();

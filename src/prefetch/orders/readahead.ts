@@ -1,8 +1,8 @@
 /**
- * Ahead of a run: what follows where somebody reads on and on, forward or backward. The window is as far as the run has come (so it doubles, as in the
- * kernel and in JuiceFS) up to what is allowed ahead of one reader; when its reader comes to what was asked for and is not there
- * yet, the latency of the store is longer than the window, which is then doubled once more. Where readers have gone elsewhere
- * before, no further than the losses allow (losses.ts).
+ * Ahead of a run: what follows where somebody reads on and on, forward or backward. The window is as far as the run has come (so
+ * it doubles, as in the kernel and in JuiceFS) up to what is allowed ahead of one reader; when its reader comes to what was asked
+ * for and is not there yet, the latency of the store is longer than the window, which is then doubled once more. Where readers
+ * have gone elsewhere before, no further than the losses allow (losses.ts).
  */
 import { Errno, failed, type Outcome } from '../../sys/errno.ts';
 import type { Order, ReadFile, Wanted } from '../order.ts';
@@ -14,6 +14,7 @@ export const PIECE_BYTES: number = 1024 * 1024;
 const START_BYTES = 64 * 1024;
 /** How often the window may be doubled beyond what is allowed. */
 const DOUBLED_MOST = 2;
+/** Of pieces that are each read from their end on, so many may be ahead: while one is read, the next must be on its way. */
 const PIECES_AHEAD = 2;
 /** What could not be brought is not tried again before the reader has gone on so far. */
 const REST_BYTES = 32 * PIECE_BYTES;
@@ -141,7 +142,6 @@ export class ReadaheadOrder implements Order {
     return Math.min(reached + Math.min(this.#run.reachBytes, this.#windowBytes), this.#way.end);
   }
 
-  /** Of pieces that are read from their ends on, two: while one is read, the next must be on its way. */
   get #windowBytes(): number {
     const most = this.#firstBytes * 2 ** DOUBLED_MOST;
     return Math.max(this.#aheadBytes, Math.min(most, PIECES_AHEAD * this.#run.pieceBytes));
