@@ -227,6 +227,13 @@ test('pieces that are read forward, each before the last, make one run; a second
   assert.deepEqual([...again], [whole.begun, 17]); // the first ones may be late
 });
 
+test('who comes to where an earlier pass began goes on by himself', () => {
+  const runs = new Runs();
+  for (let at = MIB; at < 32 * MIB; at += 128 * KIB) runs.came(at, 128 * KIB);
+  const again = runs.came(0, 128 * KIB);
+  for (let at = 128 * KIB; at < 32 * MIB; at += 128 * KIB) assert.equal(runs.came(at, 128 * KIB), again);
+});
+
 test('of two readers that come to each other each goes on by itself', () => {
   const runs = new Runs();
   const upper = runs.came(8 * MIB, 128 * KIB);

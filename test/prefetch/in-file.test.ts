@@ -95,6 +95,30 @@ const cases: Record<string, Case> = {
     share: 0.95,
     asked: 1,
   },
+  'two processes by turns, each far ahead of itself': {
+    readers: [
+      times(1024, (at): Read => {
+        const order = [8, 9, 10, 11, 12, 13, 14, 0, 1, 2, 3, 4, 5, 6, 7, 15][at & 15]!;
+        return [(at >> 4) * 4 * MIB + order * 256 * KIB, 256 * KIB, order >> 3];
+      }),
+    ],
+    share: 0.9,
+    asked: 1,
+  },
+  'large pieces, copied backward, and now and then a page far ahead': {
+    readers: [
+      pieces(256 * MIB, 64 * MIB, 64 * KIB).flatMap(([offset, size], at): Read[] =>
+        at % 64 === 32
+          ? [
+              [Math.max(0, offset - 512 * KIB), 4 * KIB],
+              [offset, size],
+            ]
+          : [[offset, size]],
+      ),
+    ],
+    share: 0.85,
+    asked: 1,
+  },
   'two places by turns': {
     readers: [times(1024, (at) => [(at % 2) * 128 * MIB + (at >> 1) * 256 * KIB, 256 * KIB])],
     share: 0.9,

@@ -123,13 +123,13 @@ export class Run {
   }
 }
 
-/** Whether `run`, which has just grown, came to `other` so that both are one. */
-function meets(run: Run, other: Run): boolean {
+/** Whether `run`, which has just grown, and ended at `before` before that, came to `other` so that both are one. */
+function meets(run: Run, other: Run, before: number): boolean {
   if (run.backward) return other.end >= run.begin && other.end <= run.end;
   if (other.begin < run.begin || other.begin > run.end) return false;
   if (other.begun > run.begun) return true; // it came early
   // From below: what was read right before, and is a piece like this one.
-  return other.usedAt < run.begunAt && other.begin > run.begin && other.bytes <= PIECE_LIKE * run.bytes;
+  return other.usedAt < run.begunAt && other.begin >= before && other.bytes <= PIECE_LIKE * run.bytes;
 }
 
 export class Runs {
@@ -149,7 +149,7 @@ export class Runs {
     if (known.pieceOf !== undefined) known.pieceOf.usedAt = this.#reads;
     const { begin, end } = known;
     known.advance(offset, size);
-    return known.begin < begin || known.end > end ? this.#close(known) : known;
+    return known.begin < begin || known.end > end ? this.#close(known, end) : known;
   }
 
   /** Of several the nearest; of two as near the one that was begun first: the other came early. */
@@ -190,10 +190,11 @@ export class Runs {
   }
 
   /** Joins it, which has just grown, with what it has come to: the one of both that goes on. */
-  #close(grown: Run): Run {
+  #close(grown: Run, endBefore: number): Run {
     let run = grown;
+    let ended = endBefore;
     for (;;) {
-      const at = this.#runs.findIndex((one) => one !== run && meets(run, one));
+      const at = this.#runs.findIndex((one) => one !== run && meets(run, one, ended));
       if (at < 0) return run; // as a rule; to look at what an array has at -1 costs more than all else here
       const other = this.#runs[at]!;
       const [before, later] = other.begun < run.begun ? [other, run] : [run, other];
@@ -201,6 +202,7 @@ export class Runs {
       this.joined.push(later);
       before.usedAt = this.#reads;
       this.#runs.splice(this.#runs.indexOf(later), 1);
+      ended = before.end;
       run = before;
     }
   }
