@@ -75,6 +75,7 @@ export class DirectoriesAhead {
   /** Directories listed ahead since the beginning, and those of them that were read. */
   listings = 0;
   used = 0;
+  #stopped = false;
 
   constructor(core: Core, work: DirectoriesAheadWork) {
     this.#core = core;
@@ -136,7 +137,7 @@ export class DirectoriesAhead {
 
   #go(walk: Walk, attributes: boolean): void {
     const { directory } = walk.listing;
-    if (directory.removed || directory.superseded) return;
+    if (this.#stopped || directory.removed || directory.superseded) return;
     for (let passed = 0; passed < PASSED_MOST && walk.next < walk.order.length; passed++) {
       if (this.#underWay >= AT_ONCE || walk.ahead >= walk.credit) return;
       const at = walk.order[walk.next++]!;
@@ -182,7 +183,7 @@ export class DirectoriesAhead {
   async #list(walk: Walk, inode: Inode, attributes: boolean): Promise<boolean> {
     const held = this.#hold(walk.listing.directory, inode);
     const listing = await this.#listed(inode);
-    if (listing === undefined) {
+    if (listing === undefined || this.#stopped) {
       held.release();
       return false;
     }
@@ -219,6 +220,12 @@ export class DirectoriesAhead {
       this.#take(oldest);
       break;
     }
+  }
+
+  /** Lets go of what was listed for readers that have not come; what is being listed is let go of when that has ended. */
+  stop(): void {
+    this.#stopped = true;
+    for (const listing of [...this.#unread.keys()]) this.#take(listing);
   }
 
   /** As if the kernel knew it, and what it is in. */

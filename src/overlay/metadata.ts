@@ -112,6 +112,7 @@ export class Metadata {
   /** Keeps what is known for the next mount. */
   stop(): void {
     this.#shelving?.stop();
+    this.#directories.stop();
   }
 
   /** ESTALE is answered to somebody who came by `inode`. */

@@ -65,8 +65,11 @@ class Storm {
     this.#overlay.checkInvariants();
   }
 
-  end(): void {
+  /** What is listed ahead is kept for its reader until the overlay ends. */
+  async end(): Promise<void> {
     this.#kernel.forgetAll();
+    this.#overlay.checkInvariants();
+    await this.#overlay.stop();
     assert.equal(this.#overlay.snapshot().inodes, 1, 'only the root is left');
     this.#overlay.checkInvariants();
   }
@@ -471,12 +474,10 @@ for (const { ttlMs, awakeInodes } of SETTINGS) {
       try {
         await storm.run();
         storm.compare(source);
-        storm.end();
-        await overlay.stop();
+        await storm.end();
         assert.deepEqual(descriptorsBelow(source), [], 'descriptors left open');
       } catch (error) {
-        (error as Error).message = `seed ${seed}: ${(error as Error).message}`;
-        throw error;
+        throw new Error(`seed ${seed}`, { cause: error });
       }
     }
   });
