@@ -49,6 +49,8 @@ export interface DiskCacheParts {
   /** 0, or not said: nothing is scrubbed. */
   scrubBytesPerSecond?: number | undefined;
   scrubQuietMs?: number | undefined;
+  /** Called when every row of the index was looked at; again when it was lost and another one was begun. */
+  onLookedThrough?: () => void;
   /** Called when the tier's directory had vanished and is there again, empty; before anything is put there. */
   onVanished?: () => void;
   /** Objects in memory beside those in use; for tests. */
@@ -72,8 +74,8 @@ export class DiskCache implements Cache, ObjectHost {
   readonly #objects: ObjectTable;
   readonly #open = new OpenObjects();
   /**
-   * Ids go up for ever, by the clock: an index that was lost and begun anew never gives an object the id, and with it the
-   * file name, of a left-over one.
+   * Ids go up for ever, by the clock: where an index was lost and begun anew, no object gets the id, and with it the file
+   * name, of one that is left over. A clock may be set back; then they go on above what is seen to be left over.
    */
   #nextId = Date.now() * 1000;
   #hits = 0;
@@ -119,6 +121,7 @@ export class DiskCache implements Cache, ObjectHost {
       pinned: (pin: number) => rules.pins.has(pin),
       rests: (id: number) => room.atRest.of(id) >= 0,
       written: () => objects.restMore(),
+      lookedThrough: () => parts.onLookedThrough?.(),
       rowsLost: () => objects.forgetResting(),
     };
     this.#index = openIndex ? new IndexWriter({ openIndex, ...writer }) : noIndex;
@@ -142,13 +145,11 @@ export class DiskCache implements Cache, ObjectHost {
     this.#scrubber = new Scrubber({ ...scrub, bytesPerSecond: scrubBytesPerSecond, quietMs });
   }
 
-  /** The lowest id no object had before: what has a lower one and no row is left over. */
-  get firstNewId(): number {
-    return this.#nextId;
-  }
-
-  knows(id: number): boolean {
-    return this.#index.knows(id);
+  /** Tells from now on of ids up to the highest that a file has whether they are nobody's. No object gets one of them any more. */
+  leftOvers(highest: number): (id: number) => boolean {
+    this.#nextId = Math.max(this.#nextId, highest + 1);
+    const awake = new Set(this.#objects.awakeObjects().map((object) => object.id)); // not all have a row
+    return (id) => !awake.has(id) && !this.#index.knows(id);
   }
 
   /** Every row of earlier runs was looked at. They become objects by need. */

@@ -43,6 +43,8 @@ export interface IndexWriterParts {
   rests: (id: number) => boolean;
   /** What was waiting to be written has been, or some of it. */
   written: () => void;
+  /** Every row was looked at, or those that could not be were given up; again for each index that is begun. */
+  lookedThrough: () => void;
   /** Those that rest are lost with their rows: so many. */
   rowsLost: () => number;
 }
@@ -185,6 +187,7 @@ export class IndexWriter implements ObjectIndex {
       this.#log.warn(fields, 'rows of the cache index were damaged; their files are fetched again');
     }
     this.#loaded.resolve();
+    this.#parts.lookedThrough();
   }
 
   /**
@@ -219,7 +222,15 @@ export class IndexWriter implements ObjectIndex {
   }
 
   knows(id: number): boolean {
-    return this.#rows.has(id) || (!this.#lost && !this.#pending.deletes(id) && this.#db.has(id));
+    if (this.#rows.has(id) || this.#closed) return true;
+    if (this.#lost || this.#pending.deletes(id)) return false;
+    try {
+      return this.#db.has(id);
+    } catch (error) {
+      if (mayPass(error)) this.#fails('read', error);
+      else this.#rebuild(error);
+      return true;
+    }
   }
 
   /** Kept with the index, for who has a place to remember. */

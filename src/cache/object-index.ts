@@ -21,6 +21,7 @@ export interface ObjectIndex {
   readonly firstFreeId: number;
   /** The objects and rows after an id, in the order of their ids, `most` of them; what changed just now may not be among them. */
   after(id: number, most: number): { found: (CacheObject | IndexRow)[]; last: number | undefined };
+  /** Whether there is, or may be, a row with this id. Not known of an object that has none yet. */
   knows(id: number): boolean;
   /** Resumes the object of a file now, when it is but a row. */
   find(file: string): void;

@@ -15,9 +15,10 @@ import { CacheError } from './error.ts';
 import { Pins } from './eviction/pins.ts';
 import { type PathRules, Rules } from './eviction/rules.ts';
 import { IndexDatabase, isOutside, isUnread, moveAside } from './index-db.ts';
+import { removeLeftOvers } from './left-overs.ts';
 import { isStill, takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
-import { makeObjectsDirectory, objectsDirectory } from './objects-directory.ts';
+import { makeObjectsDirectory } from './objects-directory.ts';
 import { PinFile } from './pin-file.ts';
 import { Tier } from './tier.ts';
 import { TieredCache, type TierPlace } from './tiers.ts';
@@ -156,6 +157,7 @@ async function openOnDisk(
     scrubBytesPerSecond: options.scrubBytesPerSecond,
     scrubQuietMs: options.scrubQuietMs,
     awakeMost: options.awakeMost,
+    onLookedThrough: () => void removeLeftOvers(directory, (highest) => cache.leftOvers(highest)),
     onVanished: () => {
       if (isStill(path.join(directory, 'lock'), lock)) return; // the try before took it, and failed later
       const before = lock; // its file has gone with the directory: whoever comes first has the new one
@@ -173,8 +175,6 @@ async function openOnDisk(
     fs.closeSync(lock);
     throw isOutside(error) ? indexError(named, error as Error) : error;
   }
-  const { firstNewId } = cache;
-  void cache.loaded.then(() => sweep(tier, cache, firstNewId)); // not before: what has no object yet has its row
   return cache;
 }
 
@@ -217,19 +217,4 @@ function indexError(named: string, { message }: Error): CacheError {
     `the index of the cache in ${named} cannot be opened (${message}); it is left as it is`,
     `see that the disk of ${named} has free space and no errors, or mount with --cache none`,
   );
-}
-
-/** Removes object files that no row speaks of: written just before a crash, or of an index that was lost. */
-async function sweep(tier: Tier, cache: DiskCache, firstNewId: number): Promise<void> {
-  const objects = objectsDirectory(tier.directory);
-  try {
-    for (const part of await fs.promises.readdir(objects)) {
-      for (const name of await fs.promises.readdir(path.join(objects, part))) {
-        const id = Number(name);
-        if (id < firstNewId && !cache.knows(id)) await fs.promises.rm(path.join(objects, part, name));
-      }
-    }
-  } catch {
-    // The directory went away under it: nothing is left over then.
-  }
 }

@@ -155,6 +155,10 @@ export class Tier {
       }
       fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
     }
+    if (fd === -Errno.EEXIST) {
+      await this.remove(id); // left over of a run whose clock was ahead of ours: an id is given once
+      fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
+    }
     if (fd < 0) return this.failed(fd, 'create');
     const sized = size === 0 ? 0 : await this.extend(fd, size);
     if (sized === 0) return fd;
