@@ -66,7 +66,7 @@ export class AheadWindow {
     return this.#size;
   }
 
-  /** What an answer takes; 0: not known yet. */
+  /** What an answer takes, by the last round; in the first one, the shortest yet. 0: not known yet. */
   get presentMs(): number {
     return this.#presentMs;
   }
@@ -74,6 +74,7 @@ export class AheadWindow {
   /** One request has been answered, after `tookMs`; with it there were `underWay`. */
   answered(tookMs: number, underWay: number): void {
     this.#underWay = Math.max(this.#underWay, underWay);
+    if (this.#leastMs === Number.POSITIVE_INFINITY) this.#presentMs = Math.min(this.#presentMs || tookMs, tookMs);
     if (this.#round.push(tookMs) < Math.max(Math.min(this.#size, this.#underWay), ROUND_LEAST)) return;
     this.#round.sort((a, b) => a - b);
     this.#presentMs = Math.max(0.01, this.#round[Math.floor(this.#round.length * QUANTILE)]!);

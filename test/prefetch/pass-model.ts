@@ -102,9 +102,10 @@ export class PassModel {
     this.sets.opened(file, set, this.nowMs);
     const hit = this.cached.has(path);
     if (!hit) {
-      if (!this.#underWay.has(path)) this.fetched++; // else it waits for the same
+      const kept = this.#free - this.#claimed >= FILE_BYTES;
+      if (kept || !this.#underWay.has(path)) this.fetched++; // else it waits for the same, which counts when it is kept
       this.sets.missed(file, set, 1, this.nowMs);
-      if (this.#free - this.#claimed >= FILE_BYTES) this.cached.add(path);
+      if (kept) this.cached.add(path);
     }
     this.#reads++;
     for (let left = this.#perRead; left > 0 && this.#waiting[0] !== undefined; left--) {

@@ -87,6 +87,23 @@ test('what was not tried is not known: with few under way it does not grow', () 
   assert.equal(window.size, 32, 'of 16 more than half are in use, of 32 they are not');
 });
 
+test('what an answer takes is known from the first one on: the shortest, until a round has ended', () => {
+  const window = new AheadWindow({ first: 16, least: 16, most: 96, grow: 4, shrink: 4, careful: true });
+  assert.equal(window.presentMs, 0);
+  for (const [tookMs, presentMs] of [
+    [40, 40],
+    [15, 15],
+    [20, 15],
+  ] as const) {
+    window.answered(tookMs, 4);
+    assert.equal(window.presentMs, presentMs);
+  }
+  for (let i = 3; i < 16; i++) window.answered(20, 4);
+  assert.equal(window.presentMs, 20, 'that of the round');
+  window.answered(5, 4);
+  assert.equal(window.presentMs, 20);
+});
+
 test('what a doubling puts into the queue leaves it at once', () => {
   const window = new AheadWindow(LIMITS);
   const round = (tookMs: number): void => {
