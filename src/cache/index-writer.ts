@@ -222,7 +222,7 @@ export class IndexWriter implements ObjectIndex {
   }
 
   knows(id: number): boolean {
-    if (this.#rows.has(id) || this.#closed) return true;
+    if (this.#rows.has(id) || this.#closed) return true; // it cannot be asked any more
     if (this.#lost || this.#pending.deletes(id)) return false;
     try {
       return this.#db.has(id);

@@ -1,10 +1,13 @@
 /** Object files that no row speaks of: written just before a crash, or of an index that was lost. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { objectPath, objectsDirectory } from './objects-directory.ts';
 
 /** Above what a clock says in microseconds until the year 2112: such a name is not of ours. */
 const ID_MOST = Number.MAX_SAFE_INTEGER / 2;
+/** Looked up in one turn: a millisecond or two. */
+const TURN_IDS = 500;
 
 /**
  * Removes those of a tier's directory. `leftOvers` is told the highest id there is and says whether one is nobody's, which one
@@ -26,7 +29,10 @@ export async function removeLeftOvers(
     }
   }
   const isLeftOver = leftOvers(highest);
-  for (const id of ids) if (isLeftOver(id)) await fs.promises.unlink(objectPath(directory, id)).catch(() => {});
+  for (const [at, id] of ids.entries()) {
+    if (at % TURN_IDS === 0) await nextTurn();
+    if (isLeftOver(id)) await fs.promises.unlink(objectPath(directory, id)).catch(() => {});
+  }
 }
 
 /** None, where the directory went away. */
