@@ -16,7 +16,7 @@ function open(directory: string): Promise<Cache> {
 }
 
 async function untilThereAre(count: number, directory: string): Promise<void> {
-  for (let i = 0; i < 500 && objectFiles(directory).length !== count; i++) await pause(10);
+  for (let i = 0; i < 3000 && objectFiles(directory).length !== count; i++) await pause(10);
   assert.equal(objectFiles(directory).length, count);
 }
 
@@ -57,7 +57,7 @@ test('what is lost with an index that is damaged while it is in use is not left 
   });
   const added = { file: 'added', version: 'v', size: 50_000 };
   await fill(second, added);
-  for (let i = 0; i < 500 && second.snapshot().objects > keys.length; i++) await pause(10);
+  for (let i = 0; i < 3000 && second.snapshot().objects > keys.length; i++) await pause(10);
   const { objects } = second.snapshot(); // those that were more than rows
   assert.ok(objects > 1 && objects < keys.length, `${objects}`);
   await untilThereAre(objects, directory);
@@ -78,7 +78,7 @@ test('files that are not of ours stay', async () => {
   fs.mkdirSync(path.dirname(leftOver), { recursive: true });
   fs.writeFileSync(leftOver, '');
   const second = await open(directory);
-  for (let i = 0; i < 500 && fs.existsSync(leftOver); i++) await pause(10);
+  for (let i = 0; i < 3000 && fs.existsSync(leftOver); i++) await pause(10);
   assert.deepEqual(fs.readdirSync(path.dirname(object!)).sort(), [...names, path.basename(object!)].sort());
   await fill(second, keys[1]!);
   assert.ok(second.has(keys[0]!) && second.has(keys[1]!));
