@@ -145,7 +145,7 @@ export class DiskCache implements Cache, ObjectHost {
     this.#scrubber = new Scrubber({ ...scrub, bytesPerSecond: scrubBytesPerSecond, quietMs });
   }
 
-  /** Tells from now on of ids up to the highest that a file has whether they are nobody's. No object gets one of them any more. */
+  /** Tells from now on of each id up to the highest that a file has whether it is nobody's. No object is given one of them any more. */
   leftOvers(highest: number): (id: number) => boolean {
     this.#nextId = Math.max(this.#nextId, highest + 1);
     const awake = new Set(this.#objects.awakeObjects().map((object) => object.id)); // not all have a row

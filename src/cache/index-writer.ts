@@ -157,8 +157,7 @@ export class IndexWriter implements ObjectIndex {
     try {
       return this.#db.get(id);
     } catch (error) {
-      if (mayPass(error)) this.#fails('read', error);
-      else this.#rebuild(error);
+      this.#unread(error);
       return undefined;
     }
   }
@@ -227,8 +226,7 @@ export class IndexWriter implements ObjectIndex {
     try {
       return this.#db.has(id);
     } catch (error) {
-      if (mayPass(error)) this.#fails('read', error);
-      else this.#rebuild(error);
+      this.#unread(error);
       return true;
     }
   }
@@ -324,6 +322,11 @@ export class IndexWriter implements ObjectIndex {
       this.#log.error({ tier: this.#tier.directory, error: String(error) }, `the cache index cannot be ${done}`);
     }
     this.#failing = true;
+  }
+
+  #unread(error: unknown): void {
+    if (mayPass(error)) this.#fails('read', error);
+    else this.#rebuild(error);
   }
 
   /** Begins a new index where the old one has vanished with its directory. */

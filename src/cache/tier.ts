@@ -145,7 +145,8 @@ export class Tier {
   async create(id: number, size: number): Promise<number> {
     const file = this.path(id);
     const name = sys.cstring(file);
-    let fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
+    const open = (): Promise<number> => sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
+    let fd = await open();
     if (fd === -Errno.ENOENT) {
       if (!fs.existsSync(objectsDirectory(this.directory))) return this.failed(-Errno.ENOENT, 'directory');
       try {
@@ -153,11 +154,11 @@ export class Tier {
       } catch (error) {
         return this.failed(failureOf(error), 'create');
       }
-      fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
+      fd = await open();
     }
     if (fd === -Errno.EEXIST) {
       await this.remove(id); // left over of a run whose clock was ahead of ours: an id is given once
-      fd = await sys.openat.later(-100, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600);
+      fd = await open();
     }
     if (fd < 0) return this.failed(fd, 'create');
     const sized = size === 0 ? 0 : await this.extend(fd, size);

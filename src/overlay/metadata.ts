@@ -109,7 +109,7 @@ export class Metadata {
     return this.#shelving?.knownDirectories(namesMost) ?? [];
   }
 
-  /** Keeps what is known for the next mount. */
+  /** Keeps what is known for the next mount, and lets go of what is kept for readers that have not come. */
   stop(): void {
     this.#shelving?.stop();
     this.#directories.stop();

@@ -65,6 +65,38 @@ test('what is lost with an index that is damaged while it is in use is not left 
   await second.shutdown();
 });
 
+for (const [failure, errcode, kept] of [
+  ['is damaged', 11, false],
+  ['cannot be read just now', 266, true],
+] as const) {
+  test(`where the index ${failure} when it is asked what is left over, nothing that counts goes`, async () => {
+    const directory = temporaryDirectory();
+    const first = await open(directory);
+    for (const key of keys) await fill(first, key);
+    await first.shutdown();
+    let asked = 0;
+    const failing = mock.method(IndexDatabase.prototype, 'has', () => {
+      asked++;
+      throw Object.assign(new Error(`it ${failure}`), { errcode });
+    });
+    const second = await open(directory);
+    await second.loaded;
+    for (let i = 0; i < 3000 && asked === 0; i++) await pause(10);
+    assert.ok(asked > 0);
+    failing.mock.restore();
+    if (kept) {
+      assert.equal(second.snapshot().objects, keys.length);
+      assert.equal(objectFiles(directory).length, keys.length);
+      for (const key of keys) assert.equal((await fill(second, key)).reads, 0, `file ${key.file}`);
+    } else {
+      const { objects } = second.snapshot(); // those that were more than rows
+      assert.ok(objects > 1 && objects < keys.length, `${objects}`);
+      await untilThereAre(objects, directory);
+    }
+    await second.shutdown();
+  });
+}
+
 test('files that are not of ours stay', async () => {
   const directory = temporaryDirectory();
   const first = await open(directory);
