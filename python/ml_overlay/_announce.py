@@ -5,7 +5,7 @@ from collections import deque
 from ._plan import Plan, warn_once
 
 AHEAD = 32768
-# Items asked for at once: few at first, so that the first batch comes no later.
+# Items asked for at once: few at first, so that the first batch comes no later, and then many: each time is a message.
 _STEP_FIRST = 64
 _STEP_MOST = 1024
 # What the mount had no room for is tried again after so many items.
@@ -74,16 +74,18 @@ class Announced:
         stateful = hasattr(self._order, "state_dict")
         marks, skip = deque(), self._skip
         self._marks, self._yielded, self._skip = marks, 0, 0
-        ready, waiting, step = deque(), 0, _STEP_FIRST
+        ready, waiting = deque(), 0
+        step_most = min(_STEP_MOST, (self._ahead + 1) // 2)
+        step = min(_STEP_FIRST, step_most)
         error, ended = None, False
         asked = -skip
         try:
             while True:
-                if not ended and waiting < self._ahead:
+                if not ended and self._ahead - waiting >= step:
                     if stateful:
                         marks.append((asked, self._order.state_dict()))
                     fresh, count = [], 0
-                    while count < min(step, self._ahead - waiting):
+                    while count < step:
                         try:
                             item = next(source)
                         except StopIteration:
@@ -99,7 +101,7 @@ class Announced:
                     self._announce(plan, fresh)
                     ready.extend(fresh)
                     waiting += count
-                    step = min(_STEP_MOST, step * 2)
+                    step = min(step_most, step * 2)
                 if not ready:
                     if ended:
                         break

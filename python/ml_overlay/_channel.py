@@ -55,28 +55,34 @@ class Channel:
 
     def send(self, header, lines):
         """Sends lines (each with its end); how many were taken: fewer when the mount has no room for more. Raises OSError."""
+        file = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)  # open() would ask for its size as well
+        try:
+            return self._messages(file, header, lines)
+        finally:
+            os.close(file)
+
+    def _messages(self, file, header, lines):
         taken = 0
-        with open(self._file, "rb", buffering=0) as file:
-            while taken < len(lines) or (taken == 0 and not lines):
-                message = bytearray(header)
-                end = taken
-                while end < len(lines) and len(message) + len(lines[end]) <= _MESSAGE_MOST:
-                    message += lines[end]
-                    end += 1
-                if end == taken and lines:
-                    taken += 1  # a line that fits no message names nothing that could be read
-                    continue
-                count = self._message(file, message)
-                if count == len(message):
-                    taken = end
-                    if not lines:
-                        break
-                    continue
-                count -= len(header)
-                while count > 0:
-                    count -= len(lines[taken])
-                    taken += 1
-                break
+        while taken < len(lines) or (taken == 0 and not lines):
+            message = bytearray(header)
+            end = taken
+            while end < len(lines) and len(message) + len(lines[end]) <= _MESSAGE_MOST:
+                message += lines[end]
+                end += 1
+            if end == taken and lines:
+                taken += 1  # a line that fits no message names nothing that could be read
+                continue
+            count = self._message(file, message)
+            if count == len(message):
+                taken = end
+                if not lines:
+                    break
+                continue
+            count -= len(header)
+            while count > 0:
+                count -= len(lines[taken])
+                taken += 1
+            break
         return taken
 
     @staticmethod

@@ -18,6 +18,7 @@ class FakeChannel:
         self.plans = {}
         self.withdrawn = []
         self.fails = None
+        self.sent = 0
 
     def below(self, path):
         return path.encode()
@@ -25,6 +26,7 @@ class FakeChannel:
     def send(self, header, lines):
         if self.fails is not None:
             raise self.fails
+        self.sent += 1
         fields = header.decode().split()
         name = next(field[5:] for field in fields if field.startswith("name="))
         if fields[0] == "#ml-overlay-withdraw":
@@ -95,6 +97,12 @@ class Order(unittest.TestCase):
         order = (asked.append(i) or i for i in range(100000))
         next(iter(ml_overlay.announce(order, path_of)))
         self.assertLessEqual(len(asked), 64)
+
+    def test_many_are_announced_at_a_time(self):
+        for order in (range(20000), [[i, i + 1] for i in range(0, 20000, 2)]):
+            self.channel.sent = 0
+            self.assertEqual(list(ml_overlay.announce(order, path_of, ahead=2000)), list(order))
+            self.assertLessEqual(self.channel.sent, 50)
 
     def test_batches_are_announced_item_by_item(self):
         batches = [[4, 2], [9], [1, 1, 3]]

@@ -17,13 +17,30 @@ export function objectsDirectory(directory: string): string {
 
 /** Where the tier in a directory keeps an object. */
 export function objectPath(directory: string, id: number): string {
-  return path.join(objectsDirectory(directory), (id % FAN_OUT).toString(16).padStart(2, '0'), String(id));
+  return path.join(partPath(directory, id % FAN_OUT), String(id));
 }
 
-/** Makes it, and what is above it, unless it is there. Throws as mkdir does. */
-export function makeObjectsDirectory(directory: string): void {
+function partPath(directory: string, part: number): string {
+  return path.join(objectsDirectory(directory), part.toString(16).padStart(2, '0'));
+}
+
+/** Makes it, and what is above it, unless it is there; true: it was not. Throws as mkdir does. */
+export function makeObjectsDirectory(directory: string): boolean {
   const objects = objectsDirectory(directory);
-  if (fs.mkdirSync(objects, { recursive: true, mode: 0o700 }) !== undefined) spread(objects);
+  const isNew = fs.mkdirSync(objects, { recursive: true, mode: 0o700 }) !== undefined;
+  if (isNew) spread(objects);
+  return isNew;
+}
+
+/**
+ * Makes the directories the objects are spread over, ahead of a job's first files: ext4 takes 0.1 ms and more to find each its
+ * block group. One that cannot be made is tried again by the first object that goes there (tier.ts), and says why not.
+ */
+export async function makeParts(directory: string): Promise<void> {
+  const made = Array.from({ length: FAN_OUT }, (_, part) =>
+    fs.promises.mkdir(partPath(directory, part), { mode: 0o700 }),
+  );
+  await Promise.allSettled(made);
 }
 
 /**

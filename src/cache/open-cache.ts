@@ -18,7 +18,7 @@ import { IndexDatabase, isOutside, isUnread, moveAside } from './index-db.ts';
 import { removeLeftOvers } from './left-overs.ts';
 import { isStill, takeLock } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
-import { makeObjectsDirectory } from './objects-directory.ts';
+import { makeObjectsDirectory, makeParts } from './objects-directory.ts';
 import { PinFile } from './pin-file.ts';
 import { Tier } from './tier.ts';
 import { TieredCache, type TierPlace } from './tiers.ts';
@@ -129,8 +129,9 @@ async function openOnDisk(
 ): Promise<DiskCache> {
   const { log, storeId, chunkBytes, policy } = options;
   const directory = placeOf(named, storeId);
+  let madeParts: Promise<void> | undefined;
   try {
-    makeObjectsDirectory(directory);
+    if (makeObjectsDirectory(directory)) madeParts = makeParts(directory);
     fs.accessSync(directory, fs.constants.W_OK | fs.constants.X_OK);
   } catch (error) {
     throw new CacheError(
@@ -175,6 +176,7 @@ async function openOnDisk(
     fs.closeSync(lock);
     throw isOutside(error) ? indexError(named, error as Error) : error;
   }
+  await madeParts;
   return cache;
 }
 

@@ -1,11 +1,13 @@
 /** Where a tier puts its objects. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { makeObjectsDirectory, objectPath } from '../../src/cache/objects-directory.ts';
+import { openCache } from '../../src/cache/index.ts';
+import { makeObjectsDirectory, makeParts, objectPath } from '../../src/cache/objects-directory.ts';
+import { silentLog } from '../../src/telemetry/log.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'ml-overlay-objects-'));
 after(() => rmSync(work, { recursive: true, force: true }));
@@ -29,6 +31,25 @@ test('objects are spread over directories, whose directory is for its owner alon
   const names = Array.from({ length: 1000 }, (_, id) => objectPath(tier, id));
   assert.equal(new Set(names).size, 1000);
   assert.equal(new Set(names.map((name) => join(name, '..'))).size, 256);
+});
+
+test('a new cache has all directories of objects from the start, and one that has gone stays no obstacle', async () => {
+  const directory = join(work, 'cache');
+  const open = () => openCache({ directory, sizeBytes: 2 ** 20, storeId: 'objects', log: silentLog });
+  await (await open()).shutdown();
+  const objects = join(directory, readdirSync(directory)[0]!, 'objects');
+  const parts = readdirSync(objects);
+  assert.equal(parts.length, 256);
+  assert.equal(statSync(join(objects, parts[0]!)).mode & 0o777, 0o700);
+  rmdirSync(join(objects, parts[0]!));
+  await (await open()).shutdown(); // those of a cache that is there are left to the objects that need them
+  assert.equal(readdirSync(objects).length, 255);
+});
+
+test('directories of objects that cannot be made are no failure yet', async () => {
+  const tier = join(work, 'none');
+  await makeParts(tier);
+  assert.throws(() => readdirSync(join(tier, 'objects')), { code: 'ENOENT' });
 });
 
 test('on ext4 the directories of objects lie far from each other', (t) => {
