@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { openCache } from '../../src/cache/index.ts';
 import { makeObjectsDirectory, makeParts, objectPath } from '../../src/cache/objects-directory.ts';
 import { silentLog } from '../../src/telemetry/log.ts';
+import { fill, objectFiles } from './support.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'ml-overlay-objects-'));
 after(() => rmSync(work, { recursive: true, force: true }));
@@ -33,7 +34,7 @@ test('objects are spread over directories, whose directory is for its owner alon
   assert.equal(new Set(names.map((name) => join(name, '..'))).size, 256);
 });
 
-test('a new cache has all directories of objects from the start, and one that has gone stays no obstacle', async () => {
+test('a new cache has all directories of objects from the start; those that went are made by the objects that need them', async () => {
   const directory = join(work, 'cache');
   const open = () => openCache({ directory, sizeBytes: 2 ** 20, storeId: 'objects', log: silentLog });
   await (await open()).shutdown();
@@ -41,9 +42,13 @@ test('a new cache has all directories of objects from the start, and one that ha
   const parts = readdirSync(objects);
   assert.equal(parts.length, 256);
   assert.equal(statSync(join(objects, parts[0]!)).mode & 0o777, 0o700);
-  rmdirSync(join(objects, parts[0]!));
-  await (await open()).shutdown(); // those of a cache that is there are left to the objects that need them
-  assert.equal(readdirSync(objects).length, 255);
+  for (const part of parts) rmdirSync(join(objects, part));
+  const again = await open();
+  assert.deepEqual(readdirSync(objects), []); // this cache is not new
+  await fill(again, { file: 'a', version: 'v', size: 50_000 });
+  assert.equal(readdirSync(objects).length, 1);
+  assert.equal(objectFiles(directory).length, 1);
+  await again.shutdown();
 });
 
 test('directories of objects that cannot be made are no failure yet', async () => {
