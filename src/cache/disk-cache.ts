@@ -336,7 +336,7 @@ export class DiskCache implements Cache, ObjectHost {
   /** Sees to it that an object can be brought to its end; false: there is not the room. */
   promise(object: CacheObject): boolean {
     if (object.complete || this.#promised.has(object)) return true;
-    const missing = object.key.size - object.bytes;
+    const missing = this.tier.blocks(object.key.size - object.bytes);
     if (!this.fits(missing)) return false;
     this.#promised.promise(object, missing);
     return true;
@@ -380,7 +380,7 @@ export class DiskCache implements Cache, ObjectHost {
   }
 
   kept(object: CacheObject, bytes: number): void {
-    this.#promised.kept(object, bytes);
+    this.#promised.kept(object, this.tier.blocks(bytes));
     this.#room.kept(object, bytes);
     this.#objects.count(object);
     if (object.complete) this.#neighbours?.completed(object);

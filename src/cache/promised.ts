@@ -1,6 +1,7 @@
 /**
  * Room of a fast tier that is spoken for by objects that are being filled. A slower tier would have taken what a faster one
- * takes, so only what can be brought there whole is begun there.
+ * takes, so only what can be brought there whole is begun there. Bytes are what it takes of the tier: in memory whole pages
+ * each, or what is begun at once would come to more than there is.
  */
 import type { CacheObject } from './object.ts';
 

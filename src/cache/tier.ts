@@ -68,7 +68,7 @@ export class Tier {
 
   /** Below what is in use nothing new is taken. */
   setSize(sizeBytes: number): void {
-    this.#sizeBytes = this.#blocks(sizeBytes);
+    this.#sizeBytes = this.blocks(sizeBytes);
     this.#allowSize();
   }
 
@@ -97,7 +97,8 @@ export class Tier {
     return this.#health.usable;
   }
 
-  #blocks(bytes: number): number {
+  /** What so many bytes take here. Of several pieces: the sum of what each takes. */
+  blocks(bytes: number): number {
     return Math.ceil(bytes / this.#blockBytes) * this.#blockBytes;
   }
 
@@ -110,14 +111,14 @@ export class Tier {
   /** Takes room for bytes about to be written; false when there is none. INVARIANT: usedBytes grows to sizeBytes at most. */
   reserve(bytes: number): boolean {
     if (!this.room(bytes)) return false;
-    const taken = this.#blocks(bytes);
+    const taken = this.blocks(bytes);
     this.#usedBytes += taken;
     this.#freeBytes -= taken;
     return true;
   }
 
   room(bytes: number): boolean {
-    const taken = this.#blocks(bytes);
+    const taken = this.blocks(bytes);
     return this.takesMore && this.#usedBytes + taken <= this.#sizeBytes && this.#freeBytes >= taken;
   }
 
@@ -128,11 +129,11 @@ export class Tier {
 
   /** Counts what a resumed object holds. */
   count(bytes: number): void {
-    this.#usedBytes += this.#blocks(bytes);
+    this.#usedBytes += this.blocks(bytes);
   }
 
   free(bytes: number): void {
-    const freed = this.#blocks(bytes);
+    const freed = this.blocks(bytes);
     this.#usedBytes -= freed;
     this.#freeBytes += freed;
   }

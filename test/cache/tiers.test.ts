@@ -460,3 +460,21 @@ test('in memory a byte takes a page, and sizes hold to the page', { skip: needsR
   assert.equal(cache.snapshot().completeObjects, (2 * MIB) / 8192, 'and more when it may');
   await cache.shutdown();
 });
+
+test('in memory no more is begun at once than there are pages for: what has none is begun below, and all is kept', {
+  skip: needsRoot,
+}, async () => {
+  const cache = await open({ fast: 'memory', slow: temporaryDirectory() });
+  const files = paths(200, 'small');
+  const readers = files.map((path) => {
+    const key = keyOf(path, 5000);
+    return { source: new TrueSource(key), content: cache.acquire(key, { path: () => path })! };
+  });
+  await Promise.all(readers.map(({ content, source }) => readRange(content, source, 0, 5000)));
+  await until('all of it is kept', () => readers.every(({ content }) => content.complete));
+  for (const { content } of readers) content.release();
+  await until('and lies below', () => tierOf(cache, 1).objects === files.length);
+  const [memory, below] = cache.snapshot().tiers;
+  assert.deepEqual([memory!.bytes, memory!.objects, below!.objects], [MIB, MIB / 8192, files.length]);
+  await cache.shutdown();
+});
