@@ -3,7 +3,6 @@
  *
  *   a request that is not a READ        holds its thread up until it is answered
  *   a READ where the last one ended     is the kernel's read-ahead: it is sent when the reader comes to the window before
- *                                       it, and so tells that the reader waits for that one, if it is still to come
  *                                       it, and so tells that the reader waits for that one, if it is still to come; of a
  *                                       mapping it may as well be what a page fault waits for: the thread is looked at
  *   any other READ                      is what the reader wants now: it holds it up

@@ -14,6 +14,8 @@ export const RangeNote = {
   GIVEN: 2,
   /** And has not been read yet. */
   AHEAD: 4,
+  /** It was brought, or is being brought, because this pass had not read it, and has not been answered since. */
+  UNSEEN: 8,
 } as const;
 
 export class RangeCatalogue {

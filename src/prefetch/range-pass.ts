@@ -1,9 +1,11 @@
 /**
- * One large file that is read in ranges (records), and whether a pass over them goes in the order of the one before. Where it does,
- * what comes next is known, and what of that is not in the cache is brought: into it where there is room, else it waits in memory
- * for its reader. What is kept stays as it is: of a fixed order a share c of the file saves a share c of the reads, whichever it is.
+ * One large file that is read in ranges (records), and whether a pass over them goes in the order of the one before. What of it comes
+ * next and is not in the cache is brought: into it where there is room, else it waits in memory for its reader. What is kept stays as
+ * it is: a share c of the file saves a share c of each pass, whichever it is.
  *
- *   READ -> the range it begins, or its reader goes on with -> its place in the pass before (repetition.ts) -> next ranges, a window ahead
+ *   READ -> the range it begins, or its reader goes on with -> its place in the pass before (repetition.ts)
+ *     in that order         -> the next ranges, a window ahead
+ *     in another            -> ranges that this pass has not read yet: of those that wait, some are among the next (unseen-ranges.ts)
  *
  * A pass begins when ranges that it had read come again, and few new ones do. A pass that departs from the order is not followed
  * from the next READ on, and the window is all that can have been brought for nothing.
@@ -12,6 +14,7 @@ import { Errno, failed, type Outcome } from '../sys/errno.ts';
 import type { Order, Orders, ReadFile, Wanted } from './order.ts';
 import { RangeCatalogue, RangeNote } from './range-catalogue.ts';
 import { Repetition } from './repetition.ts';
+import { UnseenRanges } from './unseen-ranges.ts';
 
 /** Who reads on and on in one place reads ranges of so many bytes. */
 const RANGE_MOST_BYTES = 1024 * 1024;
@@ -46,6 +49,7 @@ export class RangePass implements Order {
   readonly #parts: RangePassParts;
   readonly #ranges = new RangeCatalogue();
   readonly #repetition = new Repetition();
+  readonly #unseen: UnseenRanges;
   /** The range that a reader is in. */
   readonly #open = new WeakMap<object, number>();
   /** Read again in this pass, lately: the first of the next. And what was read for the first time meanwhile. */
@@ -69,6 +73,13 @@ export class RangePass implements Order {
     this.sizeBytes = file.attributes.size;
     this.about = file.path();
     this.#parts = parts;
+    this.#unseen = new UnseenRanges({
+      ...parts,
+      about: this.about,
+      ranges: this.#ranges,
+      repetition: this.#repetition,
+      file: () => this.#file,
+    });
   }
 
   get ranges(): number {
@@ -103,17 +114,19 @@ export class RangePass implements Order {
     const ranges = this.#ranges;
     let range = ranges.find(offset);
     if (range < 0) range = ranges.add(offset);
+    const after = this.#open.get(reader);
     this.#open.set(reader, range);
     ranges.endsAt(range, end);
-    this.#isRead(range);
+    this.#isRead(range, after);
     if (this.repeats) this.#goOn();
+    else this.#unseen.read();
   }
 
-  #isRead(range: number): void {
+  #isRead(range: number, after: number | undefined): void {
     const repetition = this.#repetition;
     const before = repetition.placeNow(range);
     if (before < 0) {
-      this.#follow(range);
+      this.#follow(range, after);
       if (this.#again.length > 0 && ++this.#freshSince > 2 * this.#again.length) this.#again = [];
       return;
     }
@@ -123,21 +136,22 @@ export class RangePass implements Order {
     if (this.#again.length >= AGAIN_LEAST) this.#beginPass();
   }
 
-  #follow(range: number): void {
-    this.#repetition.read(range);
+  #follow(range: number, after?: number): void {
+    this.#repetition.read(range, after);
     this.#reached = Math.max(this.#reached, this.#repetition.placeBefore(range));
     this.#notAhead(range);
   }
 
   #beginPass(): void {
     this.#repetition.begin();
-    this.#ranges.clearAll(RangeNote.GIVEN | RangeNote.AHEAD);
+    this.#ranges.clearAll(RangeNote.GIVEN | RangeNote.AHEAD | RangeNote.UNSEEN);
     this.#cursor = 0;
     this.#reached = 0;
     this.#ahead.length = 0;
     this.#aheadBytes = 0;
     this.#doubleFrom = 0;
     this.#restUntil = 0;
+    this.#unseen.beginPass();
     for (const range of this.#again) this.#follow(range);
     this.#again = [];
   }
@@ -146,7 +160,7 @@ export class RangePass implements Order {
   answered(offset: number, missed: boolean): void {
     const ranges = this.#ranges;
     const range = ranges.find(offset);
-    if (range < 0) return;
+    if (range < 0 || this.#unseen.answered(range, missed)) return;
     if (!ranges.has(range, RangeNote.GIVEN)) {
       if (missed) ranges.clear(range, RangeNote.KEPT);
       else ranges.note(range, RangeNote.KEPT);
@@ -230,6 +244,7 @@ export class RangePass implements Order {
 
   stop(): void {
     this.#stopped = true;
+    this.#unseen.stop();
     if (this.#added) this.#parts.orders.remove(this);
   }
 }

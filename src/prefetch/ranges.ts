@@ -1,7 +1,7 @@
 /** Ranges of a file, in order and apart from each other. */
 
-/** More of them than this become fewer: those next to each other count as one. */
-const RANGES_MOST = 256;
+/** More of them than this become fewer: those next to each other count as one. No file has as many that wait in memory. */
+const RANGES_MOST = 1024;
 
 export class Ranges {
   /** Beginnings and ends, by turns; in bytes. */

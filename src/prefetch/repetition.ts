@@ -1,7 +1,7 @@
 /**
  * Whether a job reads its items, the files of a data set or the ranges of one large file, in the order of the pass before (no
  * shuffle, or one with the same seed each epoch), and where in that order it is. Workers take turns, so a place counts as the
- * next one when it is near.
+ * next one when it is near; or near the last one of the same worker, where that is known: one may be far behind the others.
  */
 
 /** Places ahead and behind that count as next, since readers overtake each other: so many, or a share of all. */
@@ -61,15 +61,22 @@ export class Repetition {
     this.#before = new Pass(room);
   }
 
-  /** An item is read the first time in this pass. */
-  read(item: number): void {
+  /** An item is read the first time in this pass, after another by the same reader; -1: after none, or that is not known. */
+  read(item: number, after = -1): void {
     this.#now.add(item);
     if (this.#before.count === 0) return;
     const at = this.#opens++;
     const place = this.#before.placeOf(item);
     if (place < 0) return; // the pass before was not seen from its beginning, or the file is new
-    const near = Math.abs(place - at) <= Math.max(NEAR_LEAST, NEAR_SHARE * this.#before.count);
+    const near =
+      Math.abs(place - at) <= Math.max(NEAR_LEAST, NEAR_SHARE * this.#before.count) || this.#follows(place, after);
     this.#share += ((near ? 1 : 0) - this.#share) * Math.max(FADE, 1 / ++this.#known);
+  }
+
+  /** A reader who goes through the order leaves out what others read. */
+  #follows(place: number, after: number): boolean {
+    const last = after < 0 ? -1 : this.#before.placeOf(after);
+    return last >= 0 && place > last && place - last <= NEAR_LEAST;
   }
 
   /** Another pass begins. What was noted of the one before the last is written over as this one goes on. */
@@ -93,6 +100,11 @@ export class Repetition {
   /** Whether enough was read to tell. */
   get decided(): boolean {
     return this.#before.count < FILES_LEAST || this.#opens >= 2 * OPENS_LEAST;
+  }
+
+  /** Of the items read in this pass, the share that the pass before had. */
+  get knownShare(): number {
+    return this.#opens === 0 ? 0 : this.#known / this.#opens;
   }
 
   /** Items read in this pass. */

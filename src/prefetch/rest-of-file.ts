@@ -1,12 +1,13 @@
 /**
  * Large files whose records are read in an order that cannot be known, as a mapped table that a job shuffles: what was not
  * fetched yet most likely will be. Once readers had to wait for so much of a file that the rest is no more than some times
- * that, and there is room for all of it, the rest is brought, at the speed of the link. Who reads few records of a large table,
- * or the same ones over and over, never comes that far.
+ * that, the rest is brought, at the speed of the link; where there is room for a part of it, that part. Who reads few records of
+ * a large table, or the same ones over and over, never comes that far.
  */
 import { LRUCache } from 'lru-cache';
 import { JobShare, type ShareParts } from './job-share.ts';
 import { directoryOf, type Orders, type ReadFile } from './order.ts';
+import { PIECE_BYTES } from './orders/readahead.ts';
 import { RestOrder } from './orders/rest.ts';
 
 /** Of what readers had to fetch: the rest may be so many times that. */
@@ -79,8 +80,8 @@ export class RestOfFiles {
 
   #isEnough(file: ReadFile, misses: number): boolean {
     const fetched = misses * MISS_BYTES;
-    const rest = file.attributes.size - fetched;
-    return rest <= TIMES * fetched && rest <= this.#parts.orders.roomBytes;
+    const brought = Math.min(file.attributes.size - fetched, this.#parts.orders.roomBytes);
+    return brought >= PIECE_BYTES && brought <= TIMES * fetched;
   }
 
   async #begin(file: ReadFile, watched: Watched, thread: number): Promise<void> {
@@ -88,7 +89,10 @@ export class RestOfFiles {
     if (announced(directoryOf(file.path()))) return;
     if (!(await watched.share.isAlone(thread)) || watched.order !== undefined || this.#files.peek(file) !== watched)
       return;
-    watched.order = new RestOrder(file, nowMs);
+    const { roomBytes } = orders;
+    const { size } = file.attributes;
+    const fits = size - watched.misses * MISS_BYTES <= roomBytes;
+    watched.order = new RestOrder(file, fits ? Number.POSITIVE_INFINITY : roomBytes, nowMs);
     orders.add(watched.order);
   }
 }

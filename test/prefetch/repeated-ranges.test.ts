@@ -1,7 +1,9 @@
 /** A large file that is read in records, pass after pass, of which the cache holds a half; in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Order } from '../../src/prefetch/order.ts';
 import { RepeatedRanges, type RepeatedRangesParts } from '../../src/prefetch/repeated-ranges.ts';
+import { Repetition } from '../../src/prefetch/repetition.ts';
 import { FakeFile } from '../access/trace-support.ts';
 import { type Random, randomFrom } from '../cache/damages.ts';
 import { type Link, VirtualMount, VirtualStore } from './virtual-store.ts';
@@ -15,6 +17,8 @@ const SIZE = RECORDS * RECORD;
 const AHEAD_BYTES = 8 * MIB;
 /** As range-pass.ts has it. */
 const WINDOW_MOST_BYTES = 12 * MIB;
+/** As unseen-ranges.ts has it. */
+const UNSEEN_MOST_BYTES = 24 * MIB;
 
 function shuffled(random: Random): number[] {
   const keyed = Array.from({ length: RECORDS }, (_, value) => ({ value, at: random(2 ** 30) }));
@@ -73,9 +77,12 @@ describe('in the same order in every pass', () => {
     const mine = (reader + pass) % 2;
     return order.filter((_, at) => (at % 7 < 3 ? 0 : 1) === mine);
   };
+  /** One has a quarter of them, and is soon far ahead of the other. */
+  const ahead: ShareOf = (order, reader) => order.filter((_, at) => (at % 4 === 0 ? 0 : 1) === reader);
   for (const [what, readers, shareOf] of [
     ['by one process', 1, undefined],
     ['by two whose shares differ from pass to pass', 2, unevenly],
+    ['by two of which one is far ahead', 2, ahead],
     ['by eight', 8, undefined],
   ] as const) {
     test(`${what}: what comes next is there`, async (context) => {
@@ -89,9 +96,33 @@ describe('in the same order in every pass', () => {
       assert.ok(brought.bytes <= 1.02 * bytes, `${brought.bytes} bytes, ${bytes} without`);
       assert.ok(brought.requests <= 1.02 * requests);
       const { broughtBytes, usedBytes } = repeated(brought);
+      assert.equal(brought.mount.prefetch.snapshot().totals.get('unseen'), undefined, 'the order is known to the end');
       assert.ok(broughtBytes > 0.8 * SIZE, 'most of what is missing in two passes');
       assert.ok(usedBytes >= 0.95 * broughtBytes && usedBytes <= broughtBytes, `${usedBytes} of ${broughtBytes}`);
     });
+  }
+});
+
+test('a reader who is far behind the others in the order goes in that order all the same', () => {
+  const items = 2000;
+  const pass = new Repetition();
+  for (let item = 0; item < items; item++) pass.read(item);
+  pass.begin();
+  const last = [-1, -1];
+  const read = (item: number): void => {
+    pass.read(item, last[item % 2]);
+    last[item % 2] = item;
+  };
+  const lead = 700;
+  for (let item = 0; item < lead; item += 2) read(item);
+  for (let item = lead; item < items; item += 2) {
+    read(item);
+    read(item - lead + 1);
+    assert.ok(pass.repeats, `${item}`);
+  }
+  for (let item = items - lead + 1; item < items; item += 2) {
+    read(item);
+    assert.ok(pass.repeats, `${item}`);
   }
 });
 
@@ -103,12 +134,89 @@ test('what the kernel has pages of, and does not ask for, is not waited for', as
   assert.ok(bytes <= without(2).bytes);
 });
 
-test('shuffled anew in every pass nothing is brought', async () => {
+describe('in another order in every pass', () => {
   const random = randomFrom(9);
-  const watched = await epochs([FIXED, shuffled(random), shuffled(random)], 2);
-  const { bytes, requests } = watched;
-  assert.deepEqual({ bytes, requests }, without(3));
-  assert.equal(repeated(watched).broughtBytes, 0);
+  const anew = (): number[] => shuffled(random);
+
+  for (const readers of [1, 4]) {
+    test(`by ${readers}: what the pass has not read waits for it, and hardly a byte is asked for twice`, async (context) => {
+      const { seconds, bytes, requests, mount } = await epochs([anew(), anew(), anew()], readers);
+      context.diagnostic(`${seconds.join(', ')} s`);
+      const alone = ((RECORDS / 2) * (LINK.latencyMs + (RECORD / LINK.bytesPerSecond) * 1000)) / 1000 / readers;
+      for (const pass of [1, 2]) assert.ok(seconds[pass]! < 0.6 * alone, `${seconds[pass]} s, ${alone} s without`);
+      assert.ok(bytes <= 1.01 * without(3).bytes, `${bytes} bytes, ${without(3).bytes} without`);
+      assert.ok(requests <= 1.01 * without(3).requests);
+      const { totals } = mount.prefetch.snapshot();
+      assert.equal(totals.get('repeat'), undefined);
+      const { broughtBytes, usedBytes } = totals.get('unseen')!;
+      assert.ok(broughtBytes > SIZE / 4 && usedBytes >= 0.98 * broughtBytes, `${usedBytes} of ${broughtBytes}`);
+    });
+  }
+
+  test('passes over a part of the file, another one each time, have nothing brought', async () => {
+    const parts = Array.from({ length: 4 }, () => anew().slice(0, RECORDS * 0.8));
+    const { mount } = await epochs(parts, 2);
+    assert.equal(mount.prefetch.snapshot().totals.get('unseen'), undefined);
+  });
+
+  test('records with replacement have nothing brought', async () => {
+    const drawn = Array.from({ length: 8 * RECORDS }, () => random(RECORDS));
+    const { mount } = await epochs([drawn], 2);
+    assert.equal(mount.prefetch.snapshot().totals.get('unseen'), undefined);
+  });
+
+  test('a pass that ends early costs the window at most', async () => {
+    const { mount } = await epochs([anew(), anew().slice(0, RECORDS / 4)], 2);
+    const { broughtBytes, usedBytes } = mount.prefetch.snapshot().totals.get('unseen')!;
+    assert.ok(usedBytes > 0 && broughtBytes - usedBytes <= UNSEEN_MOST_BYTES, `${usedBytes} of ${broughtBytes}`);
+  });
+
+  test('the same part of a file is brought as all of it is', async () => {
+    const part = new Set(anew().slice(0, RECORDS * 0.9));
+    const passes = Array.from({ length: 2 }, () => anew().filter((record) => part.has(record)));
+    const { mount } = await epochs(passes, 2);
+    assert.ok(mount.prefetch.snapshot().totals.get('unseen')!.broughtBytes > 0);
+  });
+
+  test('where readers wait for what was brought, nothing more is in that pass', () => {
+    let order: Order | undefined;
+    const orders: RepeatedRangesParts['orders'] = {
+      unnoticed: 16,
+      roomBytes: 0,
+      freeBytes: 0,
+      add: (one) => {
+        order = one;
+      },
+      remove: () => {},
+      wake: () => {},
+    };
+    const host = { capacityBytes: () => MIB, freeBytes: () => 0 };
+    const ranges = new RepeatedRanges({ host, orders, announced: () => false });
+    const [file, reader] = [new FakeFile('table', SIZE), {}];
+    const read = (record: number): void => {
+      ranges.read(file, reader, record * RECORD, RECORD);
+      ranges.answered(file, record * RECORD, true);
+    };
+    for (const record of anew()) read(record);
+    const given = new Set<number>();
+    const take = (): number => {
+      let taken = 0;
+      for (let wanted = order?.next(); wanted !== undefined; wanted = order?.next()) {
+        given.add(wanted.offset / RECORD);
+        order?.settled(wanted, RECORD);
+        taken++;
+      }
+      return taken;
+    };
+    let [waited, last] = [0, 0];
+    for (const record of anew()) {
+      if (given.has(record)) waited++;
+      read(record);
+      if (take() > 0) last = waited;
+    }
+    assert.equal(order?.name, 'unseen');
+    assert.ok(waited > 64 && last > 0 && last <= 40, `${last} of ${waited}`);
+  });
 });
 
 test('a pass that departs from the order costs a window at most', async () => {

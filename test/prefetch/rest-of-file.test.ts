@@ -12,13 +12,13 @@ const ROW = 8 * KIB;
 const READERS = 2;
 
 /** Every row once. */
-function shuffledRows(): number[] {
+function shuffledRows(rowBytes = ROW): number[] {
   let state = 11;
   const next = (below: number): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-  const order = Array.from({ length: SIZE / ROW }, (_, at) => at);
+  const order = Array.from({ length: SIZE / rowBytes }, (_, at) => at);
   for (let at = order.length - 1; at > 0; at--) {
     const other = next(at + 1);
     [order[at], order[other]] = [order[other]!, order[at]!];
@@ -27,16 +27,20 @@ function shuffledRows(): number[] {
 }
 
 /** Readers that share the rows, each row once or so many of them; seconds, and the bytes asked for to the table's size. */
-async function read(rows: number, bulk: BulkMode): Promise<{ seconds: number; asked: number }> {
-  const order = shuffledRows();
+async function read(
+  rows: number,
+  bulk: BulkMode,
+  { rowBytes = ROW, roomBytes }: { rowBytes?: number; roomBytes?: number } = {},
+): Promise<{ seconds: number; asked: number }> {
+  const order = shuffledRows(rowBytes);
   const store = new VirtualStore(LINK);
-  const mount = new VirtualMount(store, { table: SIZE }, undefined, bulk);
+  const mount = new VirtualMount(store, { table: SIZE }, undefined, bulk, roomBytes);
   let seconds = 0;
   const readers = Array.from({ length: READERS }, (_, reader) => {
     const own = order.slice(0, rows).filter((_, at) => at % READERS === reader);
     return mount.reads(
       'table',
-      own.map((row) => [row * ROW, ROW] as const),
+      own.map((row) => [row * rowBytes, rowBytes] as const),
       reader + 1,
     );
   });
@@ -54,6 +58,16 @@ test('an epoch over shuffled records has the rest of the table brought, each byt
   context.diagnostic(`${brought.seconds.toFixed(2)} s, ${without.seconds.toFixed(2)} s without`);
   assert.equal(brought.asked, 1);
   assert.ok(brought.seconds < without.seconds / 2, `${brought.seconds} s, ${without.seconds} s without`);
+});
+
+test('where there is room for a half of the table, so much is brought', async (context) => {
+  const records = { rowBytes: 64 * KIB, roomBytes: SIZE / 2 };
+  const count = SIZE / records.rowBytes;
+  const [without, brought] = [await read(count, 'off', records), await read(count, 'all', records)];
+  context.diagnostic(`${brought.seconds.toFixed(2)} s, ${without.seconds.toFixed(2)} s without`);
+  context.diagnostic(`${brought.asked.toFixed(3)} of the table asked for, ${without.asked.toFixed(3)} without`);
+  assert.ok(brought.seconds < 0.8 * without.seconds, `${brought.seconds} s, ${without.seconds} s without`);
+  assert.equal(brought.asked, 1);
 });
 
 test('a few rows of a table have nothing else brought', async () => {

@@ -1,4 +1,4 @@
-/** All that is missing of a large file, from its start to its end, for as long as somebody reads it. */
+/** All that is missing of a large file, or as much as there is room for, from its start to its end, for as long as somebody reads it. */
 import { Errno, failed, type Outcome } from '../../sys/errno.ts';
 import type { Order, ReadFile, Wanted } from '../order.ts';
 import { PIECE_BYTES } from './readahead.ts';
@@ -11,14 +11,18 @@ export class RestOrder implements Order {
   readonly about: string;
   readonly #file: ReadFile;
   readonly #nowMs: () => number;
+  /** What there may be left to bring. */
+  #leftBytes: number;
   #next = 0;
   /** Where pieces begin that were given up. */
   #again: number[] = [];
   #cameMs: number;
   #ended = false;
 
-  constructor(file: ReadFile, nowMs: () => number) {
+  /** `mostBytes`: of the file's, those among them that are there already. */
+  constructor(file: ReadFile, mostBytes: number, nowMs: () => number) {
     this.about = file.path();
+    this.#leftBytes = mostBytes;
     this.#file = file;
     this.#nowMs = nowMs;
     this.#cameMs = nowMs();
@@ -35,8 +39,9 @@ export class RestOrder implements Order {
     if (this.#ended || this.#nowMs() - this.#cameMs > PAUSE_MS) return undefined;
     const again = this.#again.pop();
     if (again !== undefined) return { file: this.#file, offset: again, length: PIECE_BYTES };
-    if (this.#next >= this.#file.attributes.size) return undefined;
+    if (this.#next >= this.#file.attributes.size || this.#leftBytes < PIECE_BYTES) return undefined;
     const offset = this.#next;
+    this.#leftBytes -= PIECE_BYTES;
     this.#next += PIECE_BYTES;
     return { file: this.#file, offset, length: PIECE_BYTES };
   }

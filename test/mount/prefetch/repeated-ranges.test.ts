@@ -58,9 +58,14 @@ test('in one order what comes next is brought, and each byte asked for once', { 
   assert.ok(bytes <= 1.05 * 2 * SIZE, 'all of it once, and in two passes the half that is not kept');
 });
 
-test('shuffled anew in every pass nothing is', { skip: noMounts }, async () => {
-  const { stats } = await read(SHUFFLED_ANEW);
+test('shuffled anew in every pass some of what it has not read waits for it', { skip: noMounts }, async (context) => {
+  const { stats, bytes } = await read(SHUFFLED_ANEW);
+  const { byOrder } = stats.prefetch;
+  context.diagnostic(`${bytes} bytes; ${JSON.stringify(byOrder)}`);
   assert.equal(broughtBy(stats, 'repeat'), 0);
+  assert.ok(broughtBy(stats, 'unseen') > 0.1 * SIZE, `${broughtBy(stats, 'unseen')} bytes`);
+  assert.ok(byOrder.unseen!.usedBytes >= 0.9 * byOrder.unseen!.bytes);
+  assert.ok(bytes <= 1.05 * 1.5 * SIZE, 'all of it once, and in the second pass the half that is not kept');
   assert.deepEqual(
     stats.prefetch.ranges.map(({ path, repeats }) => [path, repeats]),
     [['tables/table.bin', false]],
