@@ -376,7 +376,8 @@ export const settingsSchema = z.strictObject({
     fallback: 'auto',
     about:
       'Whether the rest of a data set that is read in an unknown order is brought at the speed of the source. `auto`: unless ' +
-      'its job runs on several nodes (WORLD_SIZE, SLURM_NNODES in its environment), each of which reads a share.',
+      'its job runs on several nodes (WORLD_SIZE, SLURM_NNODES in its environment), each of which reads a share. `off`: nor ' +
+      'what a pass over the records of a large file, in another order than the one before, has not read.',
   }),
   'prefetch-workers': described(z.union([auto, atLeast(parseCount, 1, 1024, 'a number from 1 to 1024')]), {
     value: 'N|auto',

@@ -30,7 +30,7 @@ export class LargeFiles {
     this.#inFile = new InFileOrders(orders, aheadBytes);
     this.#ends = new Ends(orders);
     this.#rest = new RestOfFiles({ orders, bulk, jobWidth, announced, nowMs: () => host.nowMs() });
-    this.repeated = new RepeatedRanges({ host, orders, announced });
+    this.repeated = new RepeatedRanges({ host, orders, announced, unseen: bulk !== 'off' });
     this.nextFiles = new NextFiles({ host, orders, announced, aheadBytes, ends: this.#ends });
   }
 

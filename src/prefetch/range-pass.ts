@@ -1,11 +1,11 @@
 /**
- * One large file that is read in ranges (records), and whether a pass over them goes in the order of the one before. What of it comes
- * next and is not in the cache is brought: into it where there is room, else it waits in memory for its reader. What is kept stays as
- * it is: a share c of the file saves a share c of each pass, whichever it is.
+ * One large file that is read in ranges (records), and whether a pass over them goes in the order of the one before. What of it
+ * comes next and is not in the cache is brought: into it where there is room, else it waits in memory for its reader. What is kept
+ * stays as it is: a share c of the file saves a share c of each pass, whichever it is.
  *
  *   READ -> the range it begins, or its reader goes on with -> its place in the pass before (repetition.ts)
  *     in that order         -> the next ranges, a window ahead
- *     in another            -> ranges that this pass has not read yet: of those that wait, some are among the next (unseen-ranges.ts)
+ *     in another            -> ranges that this pass has not read: of those that wait some are among the next (unseen-ranges.ts)
  *
  * A pass begins when ranges that it had read come again, and few new ones do. A pass that departs from the order is not followed
  * from the next READ on, and the window is all that can have been brought for nothing.
@@ -35,6 +35,8 @@ const LOOKED_AT_MOST = 4096;
 
 export interface RangePassParts {
   orders: Orders;
+  /** Ranges are brought although their order is not known. */
+  unseen: boolean;
   /** Whether a job has said what it will read: nothing is guessed then. */
   announced: () => boolean;
 }
@@ -119,7 +121,7 @@ export class RangePass implements Order {
     ranges.endsAt(range, end);
     this.#isRead(range, after);
     if (this.repeats) this.#goOn();
-    else this.#unseen.read();
+    else if (this.#parts.unseen) this.#unseen.read();
   }
 
   #isRead(range: number, after: number | undefined): void {

@@ -17,6 +17,8 @@ const RANGES_BETWEEN = 1024;
 export interface RepeatedRangesParts {
   host: Pick<PrefetchHost, 'capacityBytes' | 'freeBytes'>;
   orders: Orders;
+  /** Ranges are brought although their order is not known. */
+  unseen: boolean;
   /** Whether a job has said what it will read below a directory. */
   announced: (path: string) => boolean;
   rangesMost?: number;
@@ -75,8 +77,8 @@ export class RepeatedRanges {
     if (known?.sizeBytes === attributes.size && !whole) return known;
     if (known !== undefined) this.#passes.delete(fileKey);
     if (whole || this.#fits(attributes.size) || this.#tooLarge.has(fileKey)) return undefined;
-    const { orders, announced } = this.#parts;
-    const pass = new RangePass(file, { orders, announced: () => announced(directoryOf(pass.about)) });
+    const { orders, announced, unseen } = this.#parts;
+    const pass = new RangePass(file, { orders, unseen, announced: () => announced(directoryOf(pass.about)) });
     this.#passes.set(fileKey, pass);
     return pass;
   }

@@ -80,8 +80,9 @@ export class RestOfFiles {
 
   #isEnough(file: ReadFile, misses: number): boolean {
     const fetched = misses * MISS_BYTES;
-    const brought = Math.min(file.attributes.size - fetched, this.#parts.orders.roomBytes);
-    return brought >= PIECE_BYTES && brought <= TIMES * fetched;
+    const rest = file.attributes.size - fetched;
+    const { roomBytes } = this.#parts.orders;
+    return (rest <= roomBytes || roomBytes >= PIECE_BYTES) && Math.min(rest, roomBytes) <= TIMES * fetched;
   }
 
   async #begin(file: ReadFile, watched: Watched, thread: number): Promise<void> {

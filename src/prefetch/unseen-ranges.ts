@@ -1,8 +1,8 @@
 /**
- * Of a file that is read in passes, the same ranges in another order each time, nobody knows what comes next; but what the pass before
- * has read and this one has not, it will. Some of that waits in memory: of R bytes that are not in the cache and are still to be read, W that
- * wait are hit by one read in R / W, and what was taken is made up for at the speed of the link. No byte is asked for that the pass
- * would not ask for itself.
+ * Of a file that is read in passes, the same ranges in another order each time, nobody knows what comes next; but what the pass
+ * before has read and this one has not, it will. Some of that waits in memory: of R bytes that are not in the cache and are still
+ * to be read, W that wait are hit by one read in R / W, and what was taken is made up for at the speed of the link. No byte is
+ * asked for that the pass would not ask for itself.
  *
  * What waits is bounded (cache/waiting.ts), so W is given only to who uses it: twice as much whenever a half of it was read.
  * Where readers come to what is on its way still, or gone again since it waited too long, nothing more is brought in this pass.

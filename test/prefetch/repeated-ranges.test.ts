@@ -1,6 +1,7 @@
 /** A large file that is read in records, pass after pass, of which the cache holds a half; in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { BulkMode } from '../../src/prefetch/job-share.ts';
 import type { Order } from '../../src/prefetch/order.ts';
 import { RepeatedRanges, type RepeatedRangesParts } from '../../src/prefetch/repeated-ranges.ts';
 import { Repetition } from '../../src/prefetch/repetition.ts';
@@ -42,9 +43,14 @@ const inTurns =
     order.filter((_, at) => at % readers === reader);
 
 /** Passes, each by readers of their own that have a share of its order. */
-async function epochs(orders: readonly number[][], readers = 1, shareOf?: ShareOf): Promise<Epochs> {
+async function epochs(
+  orders: readonly number[][],
+  readers = 1,
+  shareOf?: ShareOf,
+  bulk: BulkMode = 'off',
+): Promise<Epochs> {
   const store = new VirtualStore(LINK);
-  const mount = new VirtualMount(store, { table: SIZE }, AHEAD_BYTES, 'off', SIZE / 2);
+  const mount = new VirtualMount(store, { table: SIZE }, AHEAD_BYTES, bulk, SIZE / 2);
   const seconds: number[] = [];
   for (const [pass, order] of orders.entries()) {
     const begunMs = store.nowMs;
@@ -140,7 +146,7 @@ describe('in another order in every pass', () => {
 
   for (const readers of [1, 4]) {
     test(`by ${readers}: what the pass has not read waits for it, and hardly a byte is asked for twice`, async (context) => {
-      const { seconds, bytes, requests, mount } = await epochs([anew(), anew(), anew()], readers);
+      const { seconds, bytes, requests, mount } = await epochs([anew(), anew(), anew()], readers, undefined, 'all');
       context.diagnostic(`${seconds.join(', ')} s`);
       const alone = ((RECORDS / 2) * (LINK.latencyMs + (RECORD / LINK.bytesPerSecond) * 1000)) / 1000 / readers;
       for (const pass of [1, 2]) assert.ok(seconds[pass]! < 0.6 * alone, `${seconds[pass]} s, ${alone} s without`);
@@ -153,20 +159,25 @@ describe('in another order in every pass', () => {
     });
   }
 
+  test('with bulk=off nothing is brought whose order is not known', async () => {
+    const { mount, bytes } = await epochs([anew(), anew(), anew()], 2);
+    assert.deepEqual([mount.prefetch.snapshot().totals.size, bytes], [0, without(3).bytes]);
+  });
+
   test('passes over a part of the file, another one each time, have nothing brought', async () => {
     const parts = Array.from({ length: 4 }, () => anew().slice(0, RECORDS * 0.8));
-    const { mount } = await epochs(parts, 2);
+    const { mount } = await epochs(parts, 2, undefined, 'all');
     assert.equal(mount.prefetch.snapshot().totals.get('unseen'), undefined);
   });
 
   test('records with replacement have nothing brought', async () => {
     const drawn = Array.from({ length: 8 * RECORDS }, () => random(RECORDS));
-    const { mount } = await epochs([drawn], 2);
+    const { mount } = await epochs([drawn], 2, undefined, 'all');
     assert.equal(mount.prefetch.snapshot().totals.get('unseen'), undefined);
   });
 
   test('a pass that ends early costs the window at most', async () => {
-    const { mount } = await epochs([anew(), anew().slice(0, RECORDS / 4)], 2);
+    const { mount } = await epochs([anew(), anew().slice(0, RECORDS / 4)], 2, undefined, 'all');
     const { broughtBytes, usedBytes } = mount.prefetch.snapshot().totals.get('unseen')!;
     assert.ok(usedBytes > 0 && broughtBytes - usedBytes <= UNSEEN_MOST_BYTES, `${usedBytes} of ${broughtBytes}`);
   });
@@ -174,7 +185,7 @@ describe('in another order in every pass', () => {
   test('the same part of a file is brought as all of it is', async () => {
     const part = new Set(anew().slice(0, RECORDS * 0.9));
     const passes = Array.from({ length: 2 }, () => anew().filter((record) => part.has(record)));
-    const { mount } = await epochs(passes, 2);
+    const { mount } = await epochs(passes, 2, undefined, 'all');
     assert.ok(mount.prefetch.snapshot().totals.get('unseen')!.broughtBytes > 0);
   });
 
@@ -191,7 +202,7 @@ describe('in another order in every pass', () => {
       wake: () => {},
     };
     const host = { capacityBytes: () => MIB, freeBytes: () => 0 };
-    const ranges = new RepeatedRanges({ host, orders, announced: () => false });
+    const ranges = new RepeatedRanges({ host, orders, announced: () => false, unseen: true });
     const [file, reader] = [new FakeFile('table', SIZE), {}];
     const read = (record: number): void => {
       ranges.read(file, reader, record * RECORD, RECORD);
@@ -252,7 +263,7 @@ describe('what is remembered is bounded', () => {
       wake: () => {},
     };
     const host = { capacityBytes: () => MIB, freeBytes: () => 0 };
-    return new RepeatedRanges({ host, orders, announced: () => false, rangesMost });
+    return new RepeatedRanges({ host, orders, announced: () => false, unseen: false, rangesMost });
   };
   const read = (all: RepeatedRanges, file: FakeFile, to: number, from = 0): void => {
     for (let at = from; at < to; at++) all.read(file, reader, 2 * at * RECORD, RECORD);
