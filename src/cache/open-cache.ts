@@ -16,7 +16,7 @@ import { Pins } from './eviction/pins.ts';
 import { type PathRules, Rules } from './eviction/rules.ts';
 import { IndexDatabase, isOutside, isUnread, moveAside } from './index-db.ts';
 import { removeLeftOvers } from './left-overs.ts';
-import { isStill, takeLock } from './lock.ts';
+import { isStill, type Lock, takeLock, takeLockOfEnded } from './lock.ts';
 import { openMemory } from './memory-tier.ts';
 import { makeObjectsDirectory, makeParts } from './objects-directory.ts';
 import { PinFile } from './pin-file.ts';
@@ -140,7 +140,7 @@ async function openOnDisk(
       'name a directory that can be written, with --cache DIR:SIZE, or --cache none',
     );
   }
-  let lock = lockFor(directory, named);
+  let lock = locked(await takeLockOfEnded(directory), named);
   const tier = new Tier({ directory, name: named, sizeBytes, reserveBytes: options.reserveBytes, log });
   if (!rules.pins.kept) rules.pins.keepIn(new PinFile(directory, log));
   const indexPath = path.join(directory, 'index.sqlite');
@@ -162,7 +162,7 @@ async function openOnDisk(
     onVanished: () => {
       if (isStill(path.join(directory, 'lock'), lock)) return; // the try before took it, and failed later
       const before = lock; // its file has gone with the directory: whoever comes first has the new one
-      lock = lockFor(directory, named);
+      lock = locked(takeLock(directory), named);
       fs.closeSync(before);
       void rules.pins.save();
     },
@@ -200,16 +200,21 @@ export function placeOf(directory: string, storeId: string): string {
   return path.join(directory, createHash('sha256').update(storeId).digest('hex').slice(0, 16));
 }
 
-function lockFor(directory: string, named: string): number {
-  const lock = takeLock(directory);
+function locked(lock: Lock, named: string): number {
   if ('fd' in lock) return lock.fd;
-  const busy = lock.failure === 'busy';
+  const { failure, holder } = lock;
+  if (failure === 'error') {
+    const remedy = 'name a directory on a file system with locks, with --cache DIR:SIZE, or --cache none';
+    throw new CacheError('directory', `the cache directory ${named} cannot be locked`, remedy);
+  }
   throw new CacheError(
-    busy ? 'busy' : 'directory',
-    busy
-      ? `the cache directory ${named} is in use for this source by process ${lock.holder}`
-      : `the cache directory ${named} cannot be locked`,
-    'give this mount a directory of its own with --cache DIR:SIZE, or unmount the other',
+    'busy',
+    failure === 'busy'
+      ? `the cache directory ${named} is in use for this source by process ${holder}`
+      : `the cache directory ${named} is still locked by process ${holder}, which has ended and waits for a disk`,
+    failure === 'busy'
+      ? 'give this mount a directory of its own with --cache DIR:SIZE, or unmount the other'
+      : 'mount again when that disk has answered, or give this mount a directory of its own with --cache DIR:SIZE',
   );
 }
 

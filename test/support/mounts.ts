@@ -138,6 +138,8 @@ class LiveMount implements Mounted {
   readonly #mark: string;
   readonly #user: number | undefined;
   readonly #home: string;
+  /** Process ids, and when each began. */
+  readonly #known = new Map<number, string>();
 
   constructor(source: string, mountpoint: string, mark: string, user: number | undefined) {
     this.source = source;
@@ -185,8 +187,11 @@ class LiveMount implements Mounted {
     );
   }
 
+  /** Those that are ending have no environment any more to be known by. */
   pids(): number[] {
-    return processesMarked(this.#mark);
+    for (const pid of processesMarked(this.#mark)) this.#known.set(pid, startOf(pid));
+    for (const [pid, start] of this.#known) if (!isThere(pid) || startOf(pid) !== start) this.#known.delete(pid);
+    return [...this.#known.keys()];
   }
 
   daemons(): number[] {
@@ -212,8 +217,7 @@ class LiveMount implements Mounted {
       await sleep(20);
       left = this.pids();
     }
-    const names = left.map((pid) => `${pid}: ${readProc(pid, 'cmdline').replaceAll('\0', ' ')}`);
-    assert.deepEqual(names, [], `processes of the mount live on after ${GONE_SECONDS} s`);
+    assert.deepEqual(left.map(described), [], `processes of the mount live on after ${GONE_SECONDS} s`);
   }
 
   abort(): void {
@@ -250,7 +254,36 @@ function processesMarked(mark: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .map(Number)
-    .filter((pid) => readProc(pid, 'environ').split('\0').includes(wanted) && !isZombie(pid));
+    .filter((pid) => readProc(pid, 'environ').split('\0').includes(wanted));
+}
+
+/**
+ * Below /proc. A process whose first thread has ended lives on, and holds its files, for as long as another waits within the
+ * kernel.
+ */
+function livingThreads(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .map((thread) => `${pid}/task/${thread}`)
+      .filter((thread) => /^State:\s+[^ZX\s]/m.test(readProc(thread, 'status')));
+  } catch {
+    return [];
+  }
+}
+
+function isThere(pid: number): boolean {
+  return livingThreads(pid).length > 0;
+}
+
+function startOf(pid: number): string {
+  const text = readProc(pid, 'stat');
+  return text.slice(text.lastIndexOf(')')).split(' ')[20] ?? '';
+}
+
+/** A process and where in the kernel its threads are. */
+function described(pid: number): string {
+  const stacks = livingThreads(pid).map((of) => readProc(of, 'stack').replaceAll(/\[<0>\] |\+\S+/g, ''));
+  return `${pid}: ${readProc(pid, 'cmdline').replaceAll('\0', ' ')}${stacks.join('; ').replaceAll('\n', ' ')}`;
 }
 
 function servesFuse(pid: number): boolean {
@@ -264,16 +297,13 @@ function servesFuse(pid: number): boolean {
   }
 }
 
-function readProc(pid: number, file: string): string {
+/** `of`: below /proc. */
+function readProc(of: string | number, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
+    return readFileSync(`/proc/${of}/${file}`, 'latin1');
   } catch {
     return '';
   }
-}
-
-function isZombie(pid: number): boolean {
-  return /^State:\s+Z/m.test(readProc(pid, 'status'));
 }
 
 function leaveNothing(): void {

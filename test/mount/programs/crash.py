@@ -19,6 +19,7 @@ Below SOURCE: `still/` never changes; `moving/` is replaced, rewritten in place,
 """
 import argparse
 import errno
+import glob
 import json
 import mmap
 import multiprocessing
@@ -356,6 +357,19 @@ class Acknowledged:
         return record.startswith(f'{name}:{stamp}:'.encode()) and int(record.rsplit(b':', 1)[1]) == at
 
 
+def waiting(pid):
+    """Where in the kernel a process is, and whatever else waits there and cannot be killed."""
+    for path in [f'/proc/{pid}', *glob.glob('/proc/[0-9]*/task/[0-9]*')]:
+        try:
+            state = slurp(f'{path}/stat').decode().rsplit(')', 1)[1].split()[0]
+            if path == f'/proc/{pid}' or state == 'D':
+                name, call, where = (slurp(f'{path}/{of}').decode().strip() for of in ('comm', 'syscall', 'stack'))
+                where = ' '.join(line.split()[-1].split('+')[0] for line in where.splitlines())
+                yield f'{path} {name}, {state}, in call {call.split()[0]}: {where}'
+        except (OSError, IndexError):  # it has ended, or it is not ours to look at
+            pass
+
+
 METHODS = (files.read_plain, files.read_pieces, files.read_mapped, files.read_direct)
 
 
@@ -459,7 +473,7 @@ class Program:
             worker.process.join(max(0.1, deadline - time.monotonic()))
             name = type(worker).__name__
             if worker.process.exitcode is None:
-                wrong.append(f'{name} does not end')
+                wrong.append(f'{name} does not end: {"; ".join(waiting(worker.process.pid))}')
                 worker.process.kill()
                 worker.process.join(5)
             elif worker.process.exitcode == -signal.SIGBUS:
