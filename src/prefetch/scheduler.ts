@@ -107,7 +107,9 @@ export class Scheduler implements Orders {
   readonly #lanes: Lane[] = [];
   /** Those of a pass, by what they speak of; none while there is no plan: then rank is all. */
   #jobs: Lane[][] = [];
-  #turn = 0;
+  /** Whose turn it is of the jobs, and of the lanes of each rank: the one behind who gave last. */
+  #jobsTurn = 0;
+  readonly #turns: number[] = ORDER_NAMES.map(() => 0);
   #underWay = 0;
   /** Of those under way, that the store has not answered: what has come, and is not kept yet, asks nothing more of it. */
   #asking = 0;
@@ -271,11 +273,13 @@ export class Scheduler implements Orders {
   #take(): { lane: Lane; wanted: Wanted } | undefined {
     const lanes = this.#lanes;
     const { length: jobs } = this.#jobs;
-    if (jobs > 1) this.#turn++;
     for (let i = 0; i < jobs; i++) {
-      for (const lane of this.#jobs[(this.#turn + i) % jobs]!) {
+      const job = (this.#jobsTurn + i) % jobs;
+      for (const lane of this.#jobs[job]!) {
         const wanted = this.#ask(lane);
-        if (wanted !== undefined) return { lane, wanted };
+        if (wanted === undefined) continue;
+        this.#jobsTurn = job + 1;
+        return { lane, wanted };
       }
     }
     for (let from = 0; from < lanes.length; ) {
@@ -283,11 +287,13 @@ export class Scheduler implements Orders {
       let to = from;
       while (to < lanes.length && lanes[to]!.rank === rank) to++;
       const count = to - from;
-      this.#turn++;
       for (let i = 0; i < count; i++) {
-        const lane = lanes[from + ((this.#turn + i) % count)]!;
+        const at = (this.#turns[rank]! + i) % count;
+        const lane = lanes[from + at]!;
         const wanted = this.#ask(lane);
-        if (wanted !== undefined) return { lane, wanted };
+        if (wanted === undefined) continue;
+        this.#turns[rank] = at + 1;
+        return { lane, wanted };
       }
       from = to;
     }

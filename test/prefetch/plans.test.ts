@@ -201,6 +201,50 @@ test('one that nobody reads brings little, however much there is room; one that 
   large.plans.stop();
 });
 
+test('a job that has enough for a while has fewer items under way, and gets as many as it can have when that runs out', () => {
+  const { asked, plans, announce, open, clock } = setUp();
+  announce(lines(names(50_000)));
+  const order = asked.only;
+  const taken: Wanted[] = [];
+  const take = (): number => {
+    while (taken.length < 1000) {
+      const wanted = order.next();
+      if (wanted === undefined) break;
+      taken.push(wanted);
+    }
+    return taken.length;
+  };
+  const settle = (): void => {
+    for (const wanted of taken.splice(0)) order.settled(wanted, 1000);
+  };
+  const go = (from: number, to: number): void => {
+    for (const path of names(to - from, from)) {
+      clock.ms++;
+      open(path);
+    }
+  };
+  assert.equal(take(), 1000, 'nobody reads yet: as much as there is credit for');
+  settle();
+  go(0, 600);
+  assert.equal(take(), 113, 'enough for 0.4 of 1.06 s: 16 by the square of that');
+  settle();
+  asked.bring(1200);
+  assert.equal(take(), asked.unnoticed, 'enough for more than a second');
+  const { wakes } = asked;
+  settle();
+  assert.ok(asked.wakes > wakes, 'it goes on then');
+  go(600, 2300);
+  assert.equal(take(), 1000, 'it has caught up');
+  settle();
+  asked.bring(1500);
+  for (const at of [2300, 2301]) {
+    clock.ms += 60_000;
+    go(at, at + 1);
+  }
+  assert.equal(take(), asked.unnoticed, 'it has paused');
+  plans.stop();
+});
+
 test('follows a job that begins in the middle, and does not bring what it has gone past', () => {
   const { asked, plans, announce, open, of } = setUp();
   announce(lines(names(100_000)));

@@ -72,6 +72,14 @@ test('a job that has announced what it reads does not take the source from one t
   );
 });
 
+test('who has nothing leaves his turn to all others alike', async () => {
+  for (const names of [['plan', 'bulk', 'bulk'] as const, ['bulk', 'bulk', 'bulk'] as const]) {
+    const orders = names.map((name, at) => orderOf(name, `${at}`));
+    orders[2]!.ended = true;
+    assert.deepEqual(await share(orders), [0.5, 0.5, 0], names.join());
+  }
+});
+
 test('of one set, and beside what runs in no passes, rank is all', async () => {
   assert.deepEqual(
     await share([orderOf('unseen', 'set'), orderOf('repeat', 'set'), orderOf('plan', 'job')]),

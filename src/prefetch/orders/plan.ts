@@ -1,6 +1,7 @@
 /**
  * What a job has announced, as an order: no further ahead of the job than the cache has room for. What it takes no more is given
- * again when there is more room.
+ * again when there is more room. A job that has enough for a while shares the processors and the store with what is brought: it
+ * goes on then at a rate that readers, this job's and others', hardly notice.
  */
 import { Errno, type Outcome } from '../../sys/errno.ts';
 import type { Order, Orders, Wanted } from '../order.ts';
@@ -11,6 +12,13 @@ const REFUSALS_MOST = 3;
 const REFUSED_MOST = 1024;
 /** Of an item, before any was brought. */
 const UNKNOWN_BYTES = 128 * 1024;
+/**
+ * A job that can go on for so long, in ms, with what was brought has enough; at first. A store is slow for some seconds now and
+ * then: to last for these too, it is more the longer the job has gone on, by a share of that.
+ */
+const ENOUGH_FIRST_MS = 1000;
+const ENOUGH_MOST_MS = 8000;
+const ENOUGH_SHARE = 1 / 8;
 
 export class PlanOrder implements Order {
   readonly name = 'plan';
@@ -20,6 +28,10 @@ export class PlanOrder implements Order {
   #refusedAtBytes = -1;
   /** How often items were refused. */
   readonly #refusals = new Map<number, number>();
+  /** Items given and not settled. */
+  #underWay = 0;
+  /** As many of them as may be. */
+  #waits = false;
 
   constructor(plan: Plan, orders: Orders) {
     this.plan = plan;
@@ -32,11 +44,25 @@ export class PlanOrder implements Order {
 
   next(): Given | undefined {
     const refused = this.#refusedAtBytes >= 0 && this.#orders.roomBytes <= this.#refusedAtBytes + this.plan.meanBytes;
-    return refused ? undefined : this.plan.next();
+    if (refused) return undefined;
+    this.#waits = this.#underWay >= this.#most;
+    const given = this.#waits ? undefined : this.plan.next();
+    if (given !== undefined) this.#underWay++;
+    return given;
+  }
+
+  /** Items that may be under way: the longer the job can go on without, the fewer. */
+  get #most(): number {
+    const lastsMs = this.plan.lastsMs(this.#underWay);
+    if (!(lastsMs > 0)) return Number.POSITIVE_INFINITY;
+    const enoughMs = Math.min(ENOUGH_MOST_MS, ENOUGH_FIRST_MS + this.plan.pace.goneOnMs * ENOUGH_SHARE);
+    return this.#orders.unnoticed * Math.max(1, enoughMs / lastsMs) ** 2;
   }
 
   settled(wanted: Wanted, outcome: Outcome<number>): void {
     const given = wanted as Given;
+    this.#underWay--;
+    if (this.#waits) this.#orders.wake();
     if (outcome === -Errno.ENOSPC || outcome === -Errno.EDQUOT) {
       this.plan.settled(given, this.#mayTryAgain(given.item) ? -Errno.ECANCELED : outcome);
       return;

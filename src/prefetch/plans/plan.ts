@@ -12,6 +12,7 @@ import type { Wanted } from '../order.ts';
 import type { SpentOwner } from '../spent.ts';
 import { Items, KERNEL_PAGE_BYTES, State } from './items.ts';
 import type { Listing } from './listing.ts';
+import { Pace } from './pace.ts';
 import { Paths } from './paths.ts';
 import { Position } from './position.ts';
 
@@ -30,7 +31,6 @@ const KEPT_BEHIND = 65_536;
 const CREDIT_ITEMS = 1024;
 const CREDIT_BYTES = 256 * 1024 * 1024;
 const CREDIT_FOR = 64;
-
 const MISSING: ReadonlySet<number> = new Set(
   [Errno.ENOENT, Errno.ENOTDIR, Errno.EISDIR, Errno.EINVAL, Errno.ELOOP, Errno.ENAMETOOLONG].map((errno) => -errno),
 );
@@ -85,6 +85,7 @@ export class Plan implements SpentOwner {
   readonly #paths: Paths;
   readonly #items = new Items();
   readonly #position = new Position();
+  readonly pace = new Pace();
   /** The next to be looked at; those before were given, or will not be. */
   #front = 0;
   /** No item from here on was ever given. */
@@ -153,6 +154,11 @@ export class Plan implements SpentOwner {
     const { reached, wentOn } = this.#position;
     const credit = 1 + wentOn / CREDIT_FOR;
     return this.#front - reached <= credit * CREDIT_ITEMS && this.#aheadBytes < credit * CREDIT_BYTES;
+  }
+
+  /** For how long the job has enough to go on with, in ms, without the `underWay` items that are being brought; NaN: it has not begun. */
+  lastsMs(underWay: number): number {
+    return (this.#front - this.#position.reached - underWay) / this.pace.itemsPerMs;
   }
 
   /** The next to be brought; undefined: none for now. */
@@ -263,6 +269,7 @@ export class Plan implements SpentOwner {
     items.done(item);
     const { apart, reached } = position;
     position.came(item, this.#front);
+    this.pace.came(position.reached, nowMs);
     const end = Math.min(position.reached + 1, this.#givenEnd);
     for (let at = Math.max(reached + 1, items.first); at < end; at++) this.#aheadBytes -= items.brought(at);
     if (position.apart > apart) this.#front = Math.min(this.#front, Math.max(items.first, position.passed));
