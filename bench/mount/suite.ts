@@ -4,7 +4,16 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, ftruncateSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bound } from '../support/bounds.ts';
@@ -59,13 +68,15 @@ export async function mountSuite(scope: Scope, options: SuiteOptions): Promise<o
 
   const interference = watchInterference(options.cold);
   const daemon = await measureDaemon(scope, source, work, options.rounds);
-  const systems = await mountSystems(scope, source, work);
+  const taken = measures.filter((measure) => measure.name.includes(options.only ?? ''));
+  const ofDisk = taken.filter((measure) => !measure.inMemory);
+  const ofMemory = taken.filter((measure) => measure.inMemory);
+  const systems = await mountSystems(scope, source, work, usedBy(ofDisk));
+  const inMemory = await mountSystems(scope, memorySource(scope, work), work, usedBy(ofMemory));
   const context: Context = { scope, python: options.python, work, sizes, names };
   const figures: Figure[] = [];
-  for (const measure of measures) {
-    if (!measure.name.includes(options.only ?? '')) continue;
-    figures.push(...(await takeRounds(context, measure, systems, options)));
-  }
+  for (const measure of ofDisk) figures.push(...(await takeRounds(context, measure, systems, options)));
+  for (const measure of ofMemory) figures.push(...(await takeRounds(context, measure, inMemory, options)));
 
   console.log(
     `\n${table(
@@ -81,7 +92,7 @@ export async function mountSuite(scope: Scope, options: SuiteOptions): Promise<o
 }
 
 function makeData(source: string, sizes: Sizes): string[] {
-  for (const folder of ['', 'files', 'tree', 'new']) mkdirSync(join(source, folder));
+  for (const folder of ['', 'files', 'tree']) mkdirSync(join(source, folder));
   const bytes = makeFiles(join(source, 'files'), sizes.files, sizes.folders);
   console.log(`  ${count(sizes.files)} files, ${formatBytes(bytes)}`);
   for (let folder = 0; folder < 20; folder++) {
@@ -96,6 +107,19 @@ function makeData(source: string, sizes: Sizes): string[] {
   closeSync(fd);
   const folders = readdirSync(join(source, 'files'));
   return folders.flatMap((folder) => readdirSync(join(source, 'files', folder)).map((name) => join(folder, name)));
+}
+
+function usedBy(some: readonly Measure[]): Set<SystemName> {
+  return new Set(some.flatMap((measure) => measure.systems));
+}
+
+const SHARED_MEMORY = '/dev/shm';
+
+/** An empty directory in memory, where there is a place for one. */
+function memorySource(scope: Scope, work: string): string {
+  const there = existsSync(SHARED_MEMORY) && fileSystemOf(SHARED_MEMORY) === 'tmpfs';
+  if (!there) console.log(`${SHARED_MEMORY} is no tmpfs: files are created and removed in ${work}`);
+  return scope.directory(there ? SHARED_MEMORY : work, 'ml-overlay-bench-');
 }
 
 /** A fresh mount each round: how long the command takes, what the daemon holds a second later, and what it does idle. */
@@ -136,10 +160,7 @@ async function takeRounds(context: Context, measure: Measure, all: System[], opt
   });
 }
 
-/**
- * Each round begins with another: what one leaves behind is not always the same one's burden. (An ext4 without a journal
- * passes over the inodes of files removed in the last minute one by one when it makes new ones.)
- */
+/** Each round begins with another: what one leaves behind is not always the same one's burden. */
 function inTurn(systems: readonly System[], round: number): System[] {
   const first = round % systems.length;
   return [...systems.slice(first), ...systems.slice(0, first)];

@@ -1,5 +1,5 @@
 /** What is compared: the source itself, bindfs, and the overlay with more or less of the kernel's help. */
-import { mkdirSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { forceUnmount } from '../support/mounts.ts';
 import { mountOverlay, type OverlayMount } from '../support/overlay-mount.ts';
@@ -43,23 +43,35 @@ export const overlayArguments: Readonly<Record<Exclude<SystemName, 'native' | 'b
   writable: ['--cache', 'none'],
 };
 
-export async function mountSystems(scope: Scope, source: string, work: string): Promise<System[]> {
-  const systems: System[] = [{ name: 'native', path: source, overlay: undefined }];
-  const bindfs = await mountBindfs(scope, source, join(work, 'bindfs'));
-  if (bindfs === undefined) console.log('bindfs is not installed (apt-get install bindfs): no ratios to it');
-  else systems.push({ name: 'bindfs', path: bindfs, overlay: undefined });
-  for (const [name, args] of Object.entries(overlayArguments)) {
-    const path = join(work, name.replaceAll(' ', '-'));
-    mkdirSync(path);
+/** Those of `names` that there are, each on a directory of its own below `work`. */
+export async function mountSystems(
+  scope: Scope,
+  source: string,
+  work: string,
+  names: ReadonlySet<SystemName>,
+): Promise<System[]> {
+  const systems: System[] = [];
+  if (names.has('native')) systems.push({ name: 'native', path: source, overlay: undefined });
+  const bindfs = names.has('bindfs') ? await mountBindfs(scope, source, mountpoint(work, 'bindfs')) : undefined;
+  if (bindfs !== undefined) systems.push({ name: 'bindfs', path: bindfs, overlay: undefined });
+  for (const [name, args] of Object.entries(overlayArguments) as [keyof typeof overlayArguments, string[]][]) {
+    if (!names.has(name)) continue;
+    const path = mountpoint(work, name);
     const overlay = await mountOverlay(scope, source, path, args);
-    systems.push({ name: name as SystemName, path, overlay });
+    systems.push({ name, path, overlay });
   }
   return systems;
 }
 
+function mountpoint(work: string, name: string): string {
+  return mkdtempSync(join(work, `${name.replaceAll(' ', '-')}-`));
+}
+
 async function mountBindfs(scope: Scope, source: string, path: string): Promise<string | undefined> {
-  if ((await run('bindfs', ['--version'])).code !== 0) return undefined;
-  mkdirSync(path);
+  if ((await run('bindfs', ['--version'])).code !== 0) {
+    console.log('bindfs is not installed (apt-get install bindfs): no ratios to it');
+    return undefined;
+  }
   scope.defer('bindfs', async () => {
     await run('fusermount3', ['-u', path], { timeoutSeconds: 5 });
     await forceUnmount(path);

@@ -311,6 +311,7 @@ export function cstring(name: string): Buffer {
 // These take addresses (see addressOf) of buffers that the caller keeps; on the calling thread only.
 const statxDirect = libc.func('int statx(int, size_t, int, unsigned int, size_t)');
 const openatDirect = libc.func('int openat(int, size_t, int, unsigned int)');
+const unlinkatDirect = libc.func('int unlinkat(int, size_t, int)');
 const closeDirect = libc.func('int close(int)');
 const preadDirect = libc.func('long pread(int, size_t, size_t, long)');
 const pwriteDirect = libc.func('long pwrite(int, size_t, size_t, long)');
@@ -322,6 +323,10 @@ export function statxNow(dir: Fd, path: number, flags: number, mask: number, out
 export function openatNow(dir: Fd, path: number, flags: number, mode: number): number {
   const result = openatDirect(dir, path, flags, mode) as number;
   return result < 0 ? -koffi.errno() : result;
+}
+
+export function unlinkatNow(dir: Fd, path: number, flags: number): number {
+  return (unlinkatDirect(dir, path, flags) as number) < 0 ? -koffi.errno() : 0;
 }
 
 export function closeNow(fd: Fd): number {

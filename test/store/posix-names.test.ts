@@ -1,5 +1,6 @@
 /** Files keep their identity through renames, links, removal and replacement, and few descriptors suffice for it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -199,6 +200,7 @@ for (const speed of SPEEDS) {
     fs.writeFileSync(join(root, 'target'), 'untouched');
     fs.symlinkSync('target', join(root, 'l'));
     fs.mkdirSync(join(root, 'd'));
+    execFileSync('mkfifo', [join(root, 'p')]);
     const store = await storeOver(t, root, { speed });
     const top = store.root().node;
     const one = await value(store.create(top, 'f', 0o666, O_WRONLY | O_EXCL, me(0o027)));
@@ -215,6 +217,10 @@ for (const speed of SPEEDS) {
     await fails(store.create(top, 'l', 0o666, O_WRONLY | O_TRUNC, me()), 'ESTALE');
     await fails(store.create(top, 'l', 0o666, O_WRONLY | O_EXCL, me()), 'EEXIST');
     await fails(store.create(top, 'd', 0o666, O_WRONLY, me()), 'EISDIR');
+    await fails(store.create(top, 'p', 0o666, O_RDWR, me()), 'ESTALE');
+    await fails(store.create(top, 'p', 0o666, O_WRONLY, me()), 'ESTALE');
+    await fails(store.create(top, 'n'.repeat(5000), 0o666, O_WRONLY, me()), 'ENAMETOOLONG');
+    await fails(store.unlink(top, 'n'.repeat(5000), undefined), 'ENAMETOOLONG');
     assert.equal(fs.readFileSync(join(root, 'target'), 'latin1'), 'untouched');
   });
 
@@ -315,6 +321,33 @@ for (const speed of SPEEDS) {
     await fewDescriptors(before + 4 + 4); // and what the pool still closes
     await value(store.unlink(top, 'f0', made[0]));
     assert.equal(await contents(store, made[0]!), 'file 0', 'the one that has lost its name again is kept');
+  });
+
+  test(`${speed}: a file that loses one name of several takes no descriptor for it`, async (t) => {
+    const root = temporaryDirectory(t);
+    const store = await storeOver(t, root, { speed, maxDescriptors: 4 });
+    const top = store.root().node;
+    for (let i = 0; i < 20; i++) {
+      fs.writeFileSync(join(root, `f${i}`), '');
+      fs.linkSync(join(root, `f${i}`), join(root, `other${i}`));
+    }
+    const before = fs.readdirSync('/proc/self/fd').length;
+    for (let i = 0; i < 20; i++) await value(store.unlink(top, `f${i}`, await walk(store, `f${i}`)));
+    await fewDescriptors(before + 4 + 4); // and what the pool still closes
+  });
+
+  test(`${speed}: what is removed under the name of another file is not held in its place`, async (t) => {
+    const root = temporaryDirectory(t);
+    fs.writeFileSync(join(root, 'f'), 'one');
+    const store = await storeOver(t, root, { speed });
+    const top = store.root().node;
+    const node = await walk(store, 'f');
+    fs.renameSync(join(root, 'f'), join(root, 'kept'));
+    fs.writeFileSync(join(root, 'f'), 'two');
+    await value(store.unlink(top, 'f', node));
+    await fails(store.attributes(node), 'ESTALE');
+    store.alias(node, top, 'kept', performance.now());
+    assert.equal(await contents(store, node), 'one');
   });
 
   test(`${speed}: a descriptor in use is never closed, however few there may be`, async (t) => {

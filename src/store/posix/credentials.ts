@@ -57,6 +57,12 @@ export function needsSwitch(who: Identity): boolean {
   return process.geteuid?.() === 0 && (who.uid !== 0 || who.gid !== process.getegid?.());
 }
 
+/** Whether what this thread creates is what `who` would. The first call gives the thread a umask of its own. */
+export function createsAs(who: Identity): boolean {
+  own ??= prepare();
+  return (who.umask & 0o777) === processUmask && (!own.root || (who.uid === own.uid && who.gid === own.gid));
+}
+
 /** Makes one call as `who`. */
 export function withCredentials(who: Identity, call: AnyCall, args: readonly sys.Argument[]): number {
   own ??= prepare();

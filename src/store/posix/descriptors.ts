@@ -245,6 +245,21 @@ export class Descriptors {
     }
   }
 
+  /** As `pin`, of a node without a descriptor on an inline store, by the address of its name. Whether it is pinned now. */
+  pinNow(node: PosixNode, dir: number, name: number): boolean {
+    const fd = sys.openatNow(dir, name, OPEN_PINNED, 0);
+    this.#runner.counts.walks++;
+    if (fd < 0) return false;
+    const stat = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, this.#mask, this.#stat.address);
+    if (stat !== 0 || !this.#stat.describes(node)) {
+      sys.closeNow(fd);
+      return false;
+    }
+    node.links = this.#stat.links();
+    this.adopt(node, fd);
+    return true;
+  }
+
   /** Takes a pin back: the node has a name after all. Its descriptor goes when there is need for others. */
   unpin(node: PosixNode): void {
     if (!node.pinned) return;

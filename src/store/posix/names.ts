@@ -11,9 +11,11 @@ import { FileType } from '../attributes.ts';
 import type { Found, Identity } from '../store.ts';
 import { byName, gone, whileMoving } from './by-name.ts';
 import { type Context, descriptorPath } from './context.ts';
+import { createsAs } from './credentials.ts';
 import { PosixFile } from './file.ts';
 import { waits } from './files.ts';
 import {
+  AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
@@ -31,12 +33,20 @@ import {
   RENAME_EXCHANGE,
 } from './flags.ts';
 import { PosixNode } from './node.ts';
+import { NameBuffer, NO_PATH_ADDRESS, StatxBuffer } from './statx.ts';
 import { type Steps, type Trip, trip, tripAs } from './trips.ts';
 
 const DOT = sys.cstring('.');
 
+interface Made {
+  found: Found;
+  file: PosixFile;
+}
+
 export class Names {
   readonly #context: Context;
+  readonly #stat = new StatxBuffer();
+  readonly #name = new NameBuffer();
 
   constructor(context: Context) {
     this.#context = context;
@@ -129,8 +139,27 @@ export class Names {
   #remove(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined): Reply<0> {
     const context = this.#context;
     if (context.readOnly) return -Errno.EROFS;
+    // What has a descriptor already is a directory, or is pinned: there the pin has more to it.
+    if (context.runner.inline && (node === undefined || node.fd < 0)) return this.#removeNow(parent, name, flags, node);
     const remove = (dir: number): Steps<0> => this.#removeSteps(parent, name, flags, node, dir);
     return context.runner.run(context.within(parent, (dir) => whileMoving([node], remove(dir))));
+  }
+
+  #removeNow(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined): number {
+    const { descriptors, runner, pins } = this.#context;
+    const dir = descriptors.now(parent);
+    if (dir < 0) return dir;
+    if (!this.#name.set(name)) return -Errno.ENAMETOOLONG;
+    const { address } = this.#name;
+    const pinned = node !== undefined && pins && descriptors.pinNow(node, dir, address);
+    node?.moveBegins();
+    const result = sys.unlinkatNow(dir, address, flags);
+    runner.counts.name++;
+    if (result < 0) runner.counts.failed(result);
+    else node?.removeLocation(parent, name);
+    if (pinned) this.#pinNoLongerThanNeeded(node!, result);
+    node?.moveEnds();
+    return result;
   }
 
   *#removeSteps(parent: PosixNode, name: string, flags: number, node: PosixNode | undefined, dir: number): Steps<0> {
@@ -201,30 +230,39 @@ export class Names {
     return 0;
   }
 
-  create(
-    parent: PosixNode,
-    name: string,
-    mode: number,
-    flags: number,
-    who: Identity,
-  ): Reply<{ found: Found; file: PosixFile }> {
+  create(parent: PosixNode, name: string, mode: number, flags: number, who: Identity): Reply<Made> {
     const context = this.#context;
     if (context.readOnly) return -Errno.EROFS;
     const kept = (flags & (OPEN_KEPT | O_EXCL)) | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    if (context.runner.inline && createsAs(who)) return this.#createNow(parent, name, mode, flags, kept);
     return context.runner.run(
-      context.within(parent, function* (dir): Steps<{ found: Found; file: PosixFile }> {
+      context.within(parent, function* (dir): Steps<Made> {
         const fd = yield tripAs(who, sys.openat, dir, sys.cstring(name), kept, mode & 0o7777);
-        // A symbolic link or a FIFO appeared there since the kernel looked: let it look again.
-        if (fd === -Errno.ELOOP || fd === -Errno.ENXIO) return -Errno.ESTALE;
-        if (fd < 0) return fd;
-        const found = yield* openedRegular(context, fd, flags);
-        if (failed(found)) {
-          context.runner.close(fd);
-          return found;
-        }
-        return { found, file: new PosixFile(fd, flags & O_ACCMODE, waits(flags)) };
+        return fd < 0 ? notMade(fd) : yield* made(context, fd, flags);
       }),
     );
+  }
+
+  #createNow(parent: PosixNode, name: string, mode: number, flags: number, kept: number): Reply<Made> {
+    const context = this.#context;
+    const { counts } = context.runner;
+    const dir = context.descriptors.now(parent);
+    if (dir < 0) return dir;
+    if (!this.#name.set(name)) return -Errno.ENAMETOOLONG;
+    const fd = sys.openatNow(dir, this.#name.address, kept, mode & 0o7777);
+    counts.create++;
+    if (fd < 0) {
+      counts.failed(fd);
+      return notMade(fd);
+    }
+    // New, in all likelihood. What more there is to do with one that was there already is done by the steps.
+    const stat = this.#stat;
+    const result = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, context.statxMask, stat.address);
+    counts.attributes++;
+    if (result === 0 && stat.type() === FileType.REGULAR && ((flags & O_TRUNC) === 0 || stat.size() === 0)) {
+      return { found: stat.found(context.root.device), file: new PosixFile(fd, flags & O_ACCMODE, waits(flags)) };
+    }
+    return context.runner.run(made(context, fd, flags));
   }
 
   createUnnamed(
@@ -257,6 +295,19 @@ export class Names {
       }),
     );
   }
+}
+
+/** Why a file was not made. Where a symbolic link or a FIFO appeared since the kernel looked, it has to look again. */
+function notMade(failure: number): number {
+  return failure === -Errno.ELOOP || failure === -Errno.ENXIO ? -Errno.ESTALE : failure;
+}
+
+/** What `create` opened, or a failure, with which it is closed. */
+function* made(context: Context, fd: number, flags: number): Steps<Made> {
+  const found = yield* openedRegular(context, fd, flags);
+  if (!failed(found)) return { found, file: new PosixFile(fd, flags & O_ACCMODE, waits(flags)) };
+  context.runner.close(fd);
+  return found;
 }
 
 /** What `create` opened, emptied when O_TRUNC says so and it was there already. ESTALE: it is no regular file. */

@@ -66,6 +66,10 @@ export class StatxBuffer {
     return this.#words[MODE]! & FileType.MASK;
   }
 
+  size(): number {
+    return joined(this.#words[SIZE + 1]!, this.#words[SIZE]!);
+  }
+
   links(): number {
     return this.#words[NLINK]!;
   }
@@ -108,7 +112,7 @@ export class StatxBuffer {
       uid: words[UID]!,
       gid: words[GID]!,
       rdev: ((minor & 0xff) | (words[RDEV_MAJOR]! << 8) | ((minor & 0xfff00) << 12)) >>> 0,
-      size: joined(words[SIZE + 1]!, words[SIZE]!),
+      size: this.size(),
       blocks: joined(words[BLOCKS + 1]!, words[BLOCKS]!),
       blksize: words[BLKSIZE]!,
       atimeSec: this.#seconds(ATIME),
