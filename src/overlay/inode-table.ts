@@ -20,8 +20,9 @@ import { type ToldInode, ToldInodes } from './told-inodes.ts';
 
 /** Inodes awake beyond which others go to rest: some 20 MB. */
 const AWAKE_MOST = 16_384;
-/** Looked at in one turn of the loop: less than 2 ms. */
+/** Put to rest in one turn of the loop, less than 2 ms; and looked at. */
 const SLICE = 256;
+const LOOKS = 2048;
 /** Slices in a row of which none could be put to rest, two of which eras take; and the wait after more, at first and at most. */
 const FRUITLESS_MOST = 4;
 const AGAIN_MS = 10;
@@ -205,13 +206,18 @@ export class InodeTable {
     this.#resters = undefined;
     this.grace.advance();
     let rested = 0;
-    for (let looked = 0; looked < SLICE && this.#clock.length > this.#awakeMost; looked++) {
+    let again = false;
+    for (let left = Math.min(LOOKS, this.#clock.length); left > 0 && rested < SLICE; left--) {
+      if (this.#clock.length <= this.#awakeMost) return;
       if (this.#hand >= this.#clock.length) this.#hand = 0;
-      if (this.#putToRest(this.#clock[this.#hand]!)) rested++;
+      const inode = this.#clock[this.#hand]!;
+      again ||= inode.usedIn > inode.lookedAtIn;
+      if (this.#putToRest(inode)) rested++;
       else this.#hand++;
     }
     if (this.#clock.length <= this.#awakeMost) return;
-    this.#fruitless = rested > 0 ? 0 : this.#fruitless + 1;
+    // Who was asked for again can rest the next time: the hand has to come round faster than others are asked for.
+    this.#fruitless = rested > 0 ? 0 : again ? FRUITLESS_MOST : this.#fruitless + 1;
     const more = this.#fruitless - FRUITLESS_MOST;
     if (more < 0) this.#resters = setImmediate(this.#rest);
     else this.#resters = setTimeout(this.#rest, Math.min(AGAIN_MS * 2 ** more, AGAIN_MOST_MS)).unref();

@@ -148,3 +148,28 @@ test('a thousand files rest, and each is what it was', async () => {
   for (const { node } of entries) stage.overlay.forget(node, 1);
   assert.equal(stage.overlay.snapshot().inodes, 1);
 });
+
+test('files that were asked for once more do not keep each other awake', async () => {
+  const files = 6000;
+  const stage = await Stage.open(files, { awakeInodes: 100 });
+  const pause = (): Promise<void> => new Promise((resume) => setTimeout(resume, 50));
+  // Two that take long, one begun after the other: nothing can rest before both have ended.
+  stage.gates.hold('change');
+  stage.gates.hold('getXattr');
+  const { node } = await stage.lookup('f0');
+  const changed = stage.overlay.setattr(node, { mode: 0o600 }, undefined, CALLER);
+  await pause();
+  const entries = await Promise.all(Array.from({ length: files }, (_, i) => stage.lookup(`f${i}`)));
+  const asked = stage.overlay.getxattr(node, 'user.x', CALLER);
+  stage.gates.letGo('change');
+  await changed;
+  await new Promise((resume) => setTimeout(resume, 1000)); // until it looks seldom
+  for (const entry of entries) await stage.overlay.getattr(entry.node, undefined, CALLER);
+  assert.ok(stage.resting < files / 2, `${stage.resting} rest`);
+  stage.gates.letGo('getXattr');
+  await asked;
+  const begunMs = performance.now();
+  while (stage.resting < files - 200 && performance.now() - begunMs < 20_000) await pause();
+  const ms = performance.now() - begunMs;
+  assert.ok(ms < 3000, `after ${ms.toFixed(0)} ms ${stage.resting} rest`);
+});
