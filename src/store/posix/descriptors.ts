@@ -10,7 +10,7 @@
  */
 import { Errno, failed } from '../../sys/errno.ts';
 import * as sys from '../../sys/libc.ts';
-import { byName } from './by-name.ts';
+import { byName, gone } from './by-name.ts';
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, OPEN_DIRECTORY, OPEN_PINNED } from './flags.ts';
 import type { Location, PosixNode } from './node.ts';
 import { NameBuffer, NO_PATH, NO_PATH_ADDRESS, StatxBuffer, type StatxBuffers } from './statx.ts';
@@ -76,18 +76,12 @@ export class Descriptors {
         continue;
       }
       if (!this.#name.set(name)) continue;
-      const fd = sys.openatNow(dir, this.#name.address, OPEN_DIRECTORY, 0);
-      this.#runner.counts.walks++;
-      if (fd < 0) {
-        if (fd !== -Errno.ENOENT && fd !== -Errno.ENOTDIR && fd !== -Errno.ELOOP) failure = fd;
-        continue;
-      }
-      const stat = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, this.#mask, this.#stat.address);
-      if (stat === 0 && this.#stat.describes(node)) {
+      const fd = this.#openVerifiedNow(dir, this.#name.address, OPEN_DIRECTORY, node);
+      if (fd >= 0) {
         this.#keep(node, fd);
         return fd;
       }
-      sys.closeNow(fd);
+      if (!gone(fd)) failure = fd;
     }
     return failure;
   }
@@ -111,7 +105,12 @@ export class Descriptors {
     const dir = this.now(at.parent);
     if (dir < 0) return dir;
     if (!this.#name.set(at.name)) return -Errno.ENAMETOOLONG;
-    const fd = sys.openatNow(dir, this.#name.address, OPEN_PINNED, 0);
+    return this.#openVerifiedNow(dir, this.#name.address, OPEN_PINNED, node);
+  }
+
+  /** As `openVerified`, on the calling thread, by the address of a name. */
+  #openVerifiedNow(dir: number, name: number, flags: number, node: PosixNode): number {
+    const fd = sys.openatNow(dir, name, flags, 0);
     this.#runner.counts.walks++;
     if (fd < 0) return fd;
     const stat = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, this.#mask, this.#stat.address);
@@ -247,14 +246,8 @@ export class Descriptors {
 
   /** As `pin`, of a node without a descriptor on an inline store, by the address of its name. Whether it is pinned now. */
   pinNow(node: PosixNode, dir: number, name: number): boolean {
-    const fd = sys.openatNow(dir, name, OPEN_PINNED, 0);
-    this.#runner.counts.walks++;
+    const fd = this.#openVerifiedNow(dir, name, OPEN_PINNED, node);
     if (fd < 0) return false;
-    const stat = sys.statxNow(fd, NO_PATH_ADDRESS, AT_EMPTY_PATH, this.#mask, this.#stat.address);
-    if (stat !== 0 || !this.#stat.describes(node)) {
-      sys.closeNow(fd);
-      return false;
-    }
     node.links = this.#stat.links();
     this.adopt(node, fd);
     return true;
