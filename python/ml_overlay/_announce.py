@@ -8,6 +8,8 @@ AHEAD = 32768
 # Items asked for at once: few at first, so that the first batch comes no later, and then many: each time is a message.
 _STEP_FIRST = 64
 _STEP_MOST = 1024
+# And after so many were yielded: a loader takes its first batches in one go, while its workers wait for them.
+_STEP_EACH = 32
 # What the mount had no room for is tried again after so many items.
 _SEND_AGAIN = 64
 
@@ -78,10 +80,11 @@ class Announced:
         step_most = min(_STEP_MOST, (self._ahead + 1) // 2)
         step = min(_STEP_FIRST, step_most)
         error, ended = None, False
+        since = _STEP_EACH
         asked = -skip
         try:
             while True:
-                if not ended and self._ahead - waiting >= step:
+                if not ended and self._ahead - waiting >= step and (since >= _STEP_EACH or not ready):
                     if stateful:
                         marks.append((asked, self._order.state_dict()))
                     fresh, count = [], 0
@@ -102,12 +105,15 @@ class Announced:
                     ready.extend(fresh)
                     waiting += count
                     step = min(step_most, step * 2)
+                    since = 0
                 if not ready:
                     if ended:
                         break
                     continue
                 item = ready.popleft()
-                waiting -= self._size(item)
+                size = self._size(item)
+                waiting -= size
+                since += size
                 self._yielded += 1
                 if self._yielded % _SEND_AGAIN == 0:
                     plan.add(())

@@ -98,6 +98,14 @@ class Order(unittest.TestCase):
         next(iter(ml_overlay.announce(order, path_of)))
         self.assertLessEqual(len(asked), 64)
 
+    def test_the_first_batches_wait_for_few(self):
+        for order in (range(100000), [list(range(i, i + 32)) for i in range(0, 100000, 32)]):
+            iterator = iter(ml_overlay.announce(order, path_of))
+            for _ in range(128 if isinstance(order, range) else 4):
+                next(iterator)
+            self.assertLessEqual(len(self.channel.only), 1024)
+            iterator.close()
+
     def test_many_are_announced_at_a_time(self):
         for order in (range(20000), [[i, i + 1] for i in range(0, 20000, 2)]):
             self.channel.sent = 0
