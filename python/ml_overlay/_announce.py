@@ -79,12 +79,13 @@ class Announced:
         ready, waiting = deque(), 0
         step_most = min(_STEP_MOST, (self._ahead + 1) // 2)
         step = min(_STEP_FIRST, step_most)
+        step_each = min(_STEP_EACH, step_most // 2)
         error, ended = None, False
-        since = _STEP_EACH
+        since = step_each
         asked = -skip
         try:
             while True:
-                if not ended and self._ahead - waiting >= step and (since >= _STEP_EACH or not ready):
+                if not ended and self._ahead - waiting >= step and (since >= step_each or not ready):
                     if stateful:
                         marks.append((asked, self._order.state_dict()))
                     fresh, count = [], 0
