@@ -8,7 +8,7 @@ AHEAD = 32768
 # Items asked for at once: few at first, so that the first batch comes no later, and then many: each time is a message.
 _STEP_FIRST = 64
 _STEP_MOST = 1024
-# And after so many were yielded: a loader takes its first batches in one go, while its workers wait for them.
+# Yielded between two messages, at least: a loader takes its first batches in one go, while its workers wait for them.
 _STEP_EACH = 32
 # What the mount had no room for is tried again after so many items.
 _SEND_AGAIN = 64
@@ -81,11 +81,11 @@ class Announced:
         step = min(_STEP_FIRST, step_most)
         step_each = min(_STEP_EACH, step_most // 2)
         error, ended = None, False
-        since = step_each
+        due = 0  # asked again when no more than so many wait
         asked = -skip
         try:
             while True:
-                if not ended and self._ahead - waiting >= step and (since >= step_each or not ready):
+                if not ended and waiting <= due and self._ahead - waiting >= step:
                     if stateful:
                         marks.append((asked, self._order.state_dict()))
                     fresh, count = [], 0
@@ -106,15 +106,13 @@ class Announced:
                     ready.extend(fresh)
                     waiting += count
                     step = min(step_most, step * 2)
-                    since = 0
+                    due = max(0, waiting - step_each)
                 if not ready:
                     if ended:
                         break
                     continue
                 item = ready.popleft()
-                size = self._size(item)
-                waiting -= size
-                since += size
+                waiting -= self._size(item)
                 self._yielded += 1
                 if self._yielded % _SEND_AGAIN == 0:
                     plan.add(())
