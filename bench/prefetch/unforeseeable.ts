@@ -99,12 +99,12 @@ const walk: Measure = {
   },
 };
 
-/** So few of the rows that next to none is met in what the bare source's kernel has read around others. */
+/** So few of the rows that most of the table never comes into the bare source's memory. */
 const UNCACHED_SHARE = 1 / 5;
 
 /**
  * Two processes that map a table and read rows of it at random, nothing cached: of the bare source neither, whose kernel reads
- * 57 bytes around each that is used. In the end that is most of the table, and rows are met there: shown beside it.
+ * a hundred bytes for each that is used. In the end that is most of the table, and rows are met there: shown beside it.
  */
 const rows: Measure = {
   name: 'mapped rows',
