@@ -5,7 +5,7 @@
  *   read  -> file -> directory: counts, waiting, time between reads
  *
  * Counts are kept by directory, so that they stay right when what counts as a data set changes. That is decided again when
- * a good share of files is new, and when somebody asks.
+ * a good share of files is new, when some are of no data set yet (a job has come to another), and when somebody asks.
  */
 import { O_ACCMODE } from '../sys/open-flags.ts';
 import { DataSetBatches } from './data-set-batches.ts';
@@ -24,6 +24,8 @@ const PAUSE_MS = 60_000;
 /** A thread that opens fewer files than this is not asked whose it is: processes that come for one file are many. */
 const OPENS_TO_IDENTIFY = 4;
 const FRESH_LEAST = 8;
+/** For files of no data set: in ms, for each directory that is known, since the last decision, which takes 0.1 to 0.3 us for each. */
+const DECIDED_EACH_MS = 0.02;
 /** Who read what fades: after one to two of these it does not count any more. */
 const FADE_MS = 600_000;
 /** With all sets counted, opens between two decisions even if no file is new. */
@@ -41,11 +43,16 @@ export class DataSets {
   readonly #files: KnownFiles;
   readonly #log: OpenLog;
   readonly batches: DataSetBatches;
+  /** How often it was decided what counts as a data set. */
+  decisions = 0;
   #sets = new Map<Directory, DataSet>();
   readonly #processBits = new Map<number, number>();
   readonly #jobBits = new Map<number, number>();
   #freshFiles = 0;
+  /** Of them, those of no data set. */
+  #unplaced = 0;
   #opensSince = 0;
+  #decidedMs = 0;
   #fadedMs = 0;
   /** Files that were not taken up for want of room. */
   #untaken = 0;
@@ -124,9 +131,16 @@ export class DataSets {
     reader.servedMs = nowMs;
     this.#came(reader, directory);
     this.#opensSince++;
-    const enough = Math.max(FRESH_LEAST, this.#files.count >>> 2);
-    if (this.#freshFiles >= enough || this.#opensSince >= OPENS_BETWEEN) this.#decide(nowMs);
+    if (isNew && set === this.#none) this.#unplaced++;
+    if (this.#isDue(nowMs)) this.#decide(nowMs);
     return directory;
+  }
+
+  /** Whether to decide anew what counts as a data set. */
+  #isDue(nowMs: number): boolean {
+    const enough = Math.max(FRESH_LEAST, this.#files.count >>> 2);
+    if (this.#freshFiles >= enough || this.#opensSince >= OPENS_BETWEEN) return true;
+    return this.#unplaced >= FRESH_LEAST && nowMs - this.#decidedMs >= DECIDED_EACH_MS * this.#tree.all.length;
   }
 
   #came(reader: Reader, directory: Directory): void {
@@ -169,6 +183,9 @@ export class DataSets {
     if (this.#opensSince === 0) return;
     this.#opensSince = 0;
     this.#freshFiles = 0;
+    this.#unplaced = 0;
+    this.#decidedMs = nowMs;
+    this.decisions++;
     const { all } = this.#tree;
     if (nowMs - this.#fadedMs > FADE_MS) {
       this.#fadedMs = nowMs;

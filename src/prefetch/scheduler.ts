@@ -37,10 +37,11 @@ export interface SchedulerOptions {
 const WINDOW = { first: 16, least: 2, grow: 4, shrink: 12 } as const;
 /** Of them so many may be under way, and wait for each other, where readers shall not notice. */
 const UNNOTICED = { first: 16, least: 16, grow: 4, shrink: 4, careful: true } as const;
-/** Of processor time, in ms, an item takes half as much or less: brought no faster than this, it does not hold up readers. */
+/**
+ * Of processor time, in ms, an item takes half as much or less: brought no faster than this, it does not hold up readers. Where
+ * answers are so quick that this comes to less than one, and before anything is known of them, one.
+ */
 const UNNOTICED_EACH_MS = 2;
-/** Where answers are so quick that this comes to less, and before anything is known of them, so many all the same. */
-const UNNOTICED_LEAST = 8;
 /** Nothing answered for so long, in ms, while something is under way: the store hangs. */
 const HUNG_MS = 3000;
 /** So many have no answer then: one alone may be a file that hangs, and not its store. */
@@ -147,7 +148,7 @@ export class Scheduler implements Orders {
 
   get unnoticed(): number {
     const { size, presentMs } = this.#unnoticed;
-    return Math.min(size, Math.max(UNNOTICED_LEAST, Math.floor(presentMs / UNNOTICED_EACH_MS)));
+    return Math.min(size, Math.max(1, Math.floor(presentMs / UNNOTICED_EACH_MS)));
   }
 
   add(order: Order): void {

@@ -33,11 +33,13 @@ const REPEAT_SHARE = 1 / 16;
 const LARGE_BYTES = 8 * 1024 * 1024;
 /**
  * For so many rounds no more of its files are under way than readers hardly notice; and then one more for each so much of a
- * round. At first nearly all that the job asks for it has to wait for, in the queue that is made here: so that is kept short.
- * A round is as many files as that, and takes a few trips to the store: a worker opens and reads its first batch in some 64.
+ * round, and so many files at least. At first nearly all that the job asks for it has to wait for, in the queue that is made
+ * here: so that is kept short. A round is as many files as that, and takes a few trips to the store: a worker opens and reads
+ * its first batch in some 64.
  */
 const UNNOTICED_ROUNDS = 16;
 const MORE_EACH = 1 / 2;
+const MORE_EACH_FILES = 4;
 /** Without an open for so long, in ms, nothing more is brought. */
 const PAUSE_MS = 10_000;
 /** Of all opens, those of files that this pass had seen already, above which it is no pass. */
@@ -315,7 +317,8 @@ export class SetPass implements Order, SpentOwner {
 
   #mayBegin(): boolean {
     const round = this.#parts.orders.unnoticed;
-    const most = round + Math.max(0, this.#brought - UNNOTICED_ROUNDS * round) / (MORE_EACH * round);
+    const eachMore = Math.max(MORE_EACH_FILES, MORE_EACH * round);
+    const most = round + Math.max(0, this.#brought - UNNOTICED_ROUNDS * round) / eachMore;
     return this.#underWay < most && this.#mayGoOn();
   }
 

@@ -174,6 +174,26 @@ describe('which directory trees are data sets', () => {
     assert.deepEqual([scene.found['data/first']?.epoch, scene.found['data/second']?.epoch], [3, 3]);
   });
 
+  test('another tree is found after as few files when the one before had many', () => {
+    const scene = new Scene();
+    scene.read(shuffled(classes('first', 200, 50)), { job: 1, workers: 2 });
+    const second = shuffled(classes('second', 10, 100)).slice(0, 64);
+    const unplaced = second.filter((path, i) => {
+      scene.open(path, 2 * JOB + (i % 2) * PROCESS);
+      return scene.sets.setOf(scene.file(path)) === undefined;
+    });
+    assert.ok(unplaced.length < 40, `${unplaced.length} of 64 files were of no data set`);
+    assert.equal(scene.sets.setOf(scene.file(second.at(-1)!))?.root?.path, 'second');
+  });
+
+  test('files with a directory each are placed by one decision', () => {
+    const scene = new Scene();
+    scene.read(classes('data', 1000, 8), { job: 1, workers: 2 });
+    const decided = scene.sets.decisions;
+    for (let i = 0; i < 1000; i++) scene.open(`tree${i}/deep/only.txt`, 2 * JOB + i * PROCESS);
+    assert.equal(scene.sets.decisions - decided, 1);
+  });
+
   test('a table beside its parts is another set than they are', () => {
     const scene = new Scene();
     for (let i = 0; i < 100; i++) scene.open(`corpus/${i}.tar`, JOB, 1 << 26);

@@ -439,8 +439,8 @@ test('a million events cost little, and are read again in seconds', async () => 
   const on = await measured();
   const summary = await recorder.stop();
   const recorded = summary!.events + summary!.lost;
-  // What is lost where the disk cannot follow may be an open that is told of once more, with the next read.
-  assert.ok(summary!.lost === 0 ? recorded === 1_002_000 : recorded > 1_002_000, `${recorded}, ${summary!.lost} lost`);
+  // What is lost where the disk cannot follow may be an open that is told of once more, with the next read, or none.
+  assert.ok(summary!.lost === 0 ? recorded === 1_002_000 : recorded >= 1_002_000, `${recorded}, ${summary!.lost} lost`);
   const began = process.threadCpuUsage();
   const residentBefore = process.memoryUsage().heapUsed;
   using reader = new TraceReader(file);

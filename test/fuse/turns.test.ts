@@ -3,9 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LONG_TURN_MS, Turns } from '../../src/fuse/turns.ts';
 
+/** Now, as a number whose sums and differences with whole numbers are exact: a turn of 50 ms is not to come out as 49.99. */
+function wholeMs(): number {
+  return Math.ceil(performance.now());
+}
+
 test('a turn is from one look at the device to the next, without the time that was waited for it', () => {
   const turns = new Turns();
-  const beganMs = performance.now();
+  const beganMs = wholeMs();
   turns.waited(beganMs);
   turns.looks(beganMs + 3);
   turns.looks(beganMs + 5);
@@ -18,7 +23,7 @@ test('a turn is from one look at the device to the next, without the time that w
 test('what a turn waited for a processor is no time of its own', () => {
   let waitedMs = 7;
   const turns = new Turns({ totalMs: () => waitedMs });
-  let nowMs = performance.now();
+  let nowMs = wholeMs();
   turns.waited(nowMs);
   for (const [ms, ofThemWaited] of [
     [3 * LONG_TURN_MS, 2.5 * LONG_TURN_MS],
@@ -36,7 +41,7 @@ test('what a turn waited for a processor is no time of its own', () => {
 
 test('long turns are counted by themselves', () => {
   const turns = new Turns();
-  let nowMs = performance.now();
+  let nowMs = wholeMs();
   turns.waited(nowMs);
   for (const ms of [LONG_TURN_MS - 1, LONG_TURN_MS, 2 * LONG_TURN_MS]) {
     nowMs += ms;

@@ -133,18 +133,19 @@ test('files that have come to the source since are found', async () => {
   });
 });
 
+const BATCH = 32;
+
 test('the queue that a first batch waits in is kept short, until it has been read', async () => {
   const model = new PassModel({ files: 2000, capacity: 2000, perRead: 8 });
   model.pass = 1;
   let [atFirst, later] = [0, 0];
-  for (const path of shuffled(model.paths, 5)) {
-    const first = model.fetched < 120;
+  for (const [opened, path] of shuffled(model.paths, 5).entries()) {
     await model.open(path);
-    if (first) atFirst = Math.max(atFirst, model.aheadUnderWay);
+    if (opened < BATCH) atFirst = Math.max(atFirst, model.aheadUnderWay);
     else later = Math.max(later, model.aheadUnderWay);
     if (model.fetched > 600) break;
   }
-  assert.equal(atFirst, 8);
+  assert.ok(atFirst >= 1 && atFirst <= 8, `${atFirst} under way`);
   assert.ok(later >= 24, `${later} under way`);
   await model.stop();
 });
