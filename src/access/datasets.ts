@@ -24,8 +24,8 @@ const PAUSE_MS = 60_000;
 /** A thread that opens fewer files than this is not asked whose it is: processes that come for one file are many. */
 const OPENS_TO_IDENTIFY = 4;
 const FRESH_LEAST = 8;
-/** For files of no data set: in ms, for each directory that is known, since the last decision, which takes 0.1 to 0.3 us for each. */
-const DECIDED_EACH_MS = 0.02;
+/** Known directories for each file of no data set before it is decided again, which takes 0.1 to 0.3 us for each directory. */
+const DIRECTORIES_EACH = 128;
 /** Who read what fades: after one to two of these it does not count any more. */
 const FADE_MS = 600_000;
 /** With all sets counted, opens between two decisions even if no file is new. */
@@ -43,8 +43,6 @@ export class DataSets {
   readonly #files: KnownFiles;
   readonly #log: OpenLog;
   readonly batches: DataSetBatches;
-  /** How often it was decided what counts as a data set. */
-  decisions = 0;
   #sets = new Map<Directory, DataSet>();
   readonly #processBits = new Map<number, number>();
   readonly #jobBits = new Map<number, number>();
@@ -52,7 +50,6 @@ export class DataSets {
   /** Of them, those of no data set. */
   #unplaced = 0;
   #opensSince = 0;
-  #decidedMs = 0;
   #fadedMs = 0;
   /** Files that were not taken up for want of room. */
   #untaken = 0;
@@ -132,15 +129,15 @@ export class DataSets {
     this.#came(reader, directory);
     this.#opensSince++;
     if (isNew && set === this.#none) this.#unplaced++;
-    if (this.#isDue(nowMs)) this.#decide(nowMs);
+    if (this.#isDue()) this.#decide(nowMs);
     return directory;
   }
 
   /** Whether to decide anew what counts as a data set. */
-  #isDue(nowMs: number): boolean {
+  #isDue(): boolean {
     const enough = Math.max(FRESH_LEAST, this.#files.count >>> 2);
     if (this.#freshFiles >= enough || this.#opensSince >= OPENS_BETWEEN) return true;
-    return this.#unplaced >= FRESH_LEAST && nowMs - this.#decidedMs >= DECIDED_EACH_MS * this.#tree.all.length;
+    return this.#unplaced >= Math.max(FRESH_LEAST, this.#tree.all.length / DIRECTORIES_EACH);
   }
 
   #came(reader: Reader, directory: Directory): void {
@@ -184,8 +181,6 @@ export class DataSets {
     this.#opensSince = 0;
     this.#freshFiles = 0;
     this.#unplaced = 0;
-    this.#decidedMs = nowMs;
-    this.decisions++;
     const { all } = this.#tree;
     if (nowMs - this.#fadedMs > FADE_MS) {
       this.#fadedMs = nowMs;
