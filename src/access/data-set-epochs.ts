@@ -108,6 +108,8 @@ export class DataSet {
   /** Undefined: the files that are in no data set. */
   readonly root: Directory | undefined;
   epochs: EpochCounter = new EpochCounter();
+  /** Its files that were not known when it was last decided what counts as a data set. */
+  fresh = 0;
   /** When a file of it was opened last (monotonic ms). */
   openedMs = 0;
 

@@ -5,7 +5,8 @@
  *   read  -> file -> directory: counts, waiting, time between reads
  *
  * Counts are kept by directory, so that they stay right when what counts as a data set changes. That is decided again when
- * a good share of files is new, when some are of no data set yet (a job has come to another), and when somebody asks.
+ * a good share of a set's files is new, when some files are of no data set yet (a job has come to another), and when somebody
+ * asks.
  */
 import { O_ACCMODE } from '../sys/open-flags.ts';
 import { DataSetBatches } from './data-set-batches.ts';
@@ -24,7 +25,7 @@ const PAUSE_MS = 60_000;
 /** A thread that opens fewer files than this is not asked whose it is: processes that come for one file are many. */
 const OPENS_TO_IDENTIFY = 4;
 const FRESH_LEAST = 8;
-/** Known directories for each file of no data set before it is decided again, which takes 0.1 to 0.3 us for each directory. */
+/** Known directories for each new file before it is decided again, which takes 0.1 to 0.3 us for each directory. */
 const DIRECTORIES_EACH = 128;
 /** Who read what fades: after one to two of these it does not count any more. */
 const FADE_MS = 600_000;
@@ -46,9 +47,6 @@ export class DataSets {
   #sets = new Map<Directory, DataSet>();
   readonly #processBits = new Map<number, number>();
   readonly #jobBits = new Map<number, number>();
-  #freshFiles = 0;
-  /** Of them, those of no data set. */
-  #unplaced = 0;
   #opensSince = 0;
   #fadedMs = 0;
   /** Files that were not taken up for want of room. */
@@ -128,16 +126,19 @@ export class DataSets {
     reader.servedMs = nowMs;
     this.#came(reader, directory);
     this.#opensSince++;
-    if (isNew && set === this.#none) this.#unplaced++;
-    if (this.#isDue()) this.#decide(nowMs);
+    if (isNew) set.fresh++;
+    if (this.#isDue(set)) this.#decide(nowMs);
     return directory;
   }
 
-  /** Whether to decide anew what counts as a data set. */
-  #isDue(): boolean {
-    const enough = Math.max(FRESH_LEAST, this.#files.count >>> 2);
-    if (this.#freshFiles >= enough || this.#opensSince >= OPENS_BETWEEN) return true;
-    return this.#unplaced >= Math.max(FRESH_LEAST, this.#tree.all.length / DIRECTORIES_EACH);
+  /**
+   * Whether to decide anew what counts as a data set, after an open in this one. Each set is asked by itself: among the files
+   * of a set that was read before, however large, those of another job would not be many for long.
+   */
+  #isDue(set: DataSet): boolean {
+    if (this.#opensSince >= OPENS_BETWEEN) return true;
+    const share = set === this.#none ? 0 : set.epochs.files >>> 2;
+    return set.fresh >= Math.max(FRESH_LEAST, share, this.#tree.all.length / DIRECTORIES_EACH);
   }
 
   #came(reader: Reader, directory: Directory): void {
@@ -170,7 +171,6 @@ export class DataSets {
     directory.files++;
     directory.bytes += size;
     directory.vote(extensionHash(path, slash + 1));
-    this.#freshFiles++;
     if (file.known < 0) this.#untaken++;
     return true;
   }
@@ -179,8 +179,6 @@ export class DataSets {
   #decide(nowMs: number): void {
     if (this.#opensSince === 0) return;
     this.#opensSince = 0;
-    this.#freshFiles = 0;
-    this.#unplaced = 0;
     const { all } = this.#tree;
     if (nowMs - this.#fadedMs > FADE_MS) {
       this.#fadedMs = nowMs;
@@ -207,6 +205,8 @@ export class DataSets {
     count(made, alike);
     for (const [set, parts] of made) continueSet(set, parts);
     this.#sets = sets;
+    this.#none.fresh = 0;
+    for (const set of sets.values()) set.fresh = 0;
   }
 
   #empty(set: DataSet): DataSetSnapshot {

@@ -186,6 +186,19 @@ describe('which directory trees are data sets', () => {
     assert.equal(scene.sets.setOf(scene.file(second.at(-1)!))?.root?.path, 'second');
   });
 
+  test('so is one beside stray files that have made the root a data set', () => {
+    const scene = new Scene();
+    scene.read(shuffled(classes('first', 200, 50)), { job: 1, workers: 2 });
+    for (let i = 0; i < 64; i++) scene.open(`stray${i % 16}/${i}.cfg`, 3 * JOB);
+    assert.deepEqual(scene.paths, ['', 'first']);
+    const second = shuffled(classes('second', 10, 100)).slice(0, 64);
+    const strays = second.filter((path, i) => {
+      scene.open(path, 2 * JOB + (i % 2) * PROCESS);
+      return scene.sets.setOf(scene.file(path))?.root?.path !== 'second';
+    });
+    assert.ok(strays.length < 40, `${strays.length} of 64 files were not of their data set`);
+  });
+
   test('files with a directory each are placed by one decision', () => {
     const scene = new Scene();
     scene.read(classes('data', 1000, 8), { job: 1, workers: 2 });
