@@ -15,9 +15,10 @@ export const computeBound: Measure = {
   needs: ['files'],
   async run(site, round) {
     const { near } = site;
-    await near.pages('load', near.local('files'));
+    const load = (): Promise<void> => near.pages('load', near.local('files'));
     const stepMs = ((COMPUTE * near.facts.filesBytes) / near.bandwidth / site.batches) * 1000;
     const batches = site.bareBatches();
+    await load();
     const bare = await site.through('compute bound', 'bare', {}, (path) =>
       site.epoch(path('files'), round, { batches, stepMs }),
     );
@@ -27,8 +28,10 @@ export const computeBound: Measure = {
       await loader.end();
       return epochs;
     };
-    const mounted = (announce: boolean): Promise<Seen<Epoch[]>> =>
-      site.through('compute bound', 'on', {}, (path) => twoEpochs(path('files'), announce));
+    const mounted = async (announce: boolean): Promise<Seen<Epoch[]>> => {
+      await load(); // some systems take pages back within seconds
+      return site.through('compute bound', 'on', {}, (path) => twoEpochs(path('files'), announce));
+    };
     const on = await mounted(false);
     const planned = await mounted(true);
     const native = await twoEpochs(near.local('files'), false);

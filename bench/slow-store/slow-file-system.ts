@@ -22,6 +22,7 @@ import type {
   OpenedDirectory,
   SetAttributes,
 } from '../../src/overlay/filesystem.ts';
+import { ReadBuffers } from '../../src/overlay/read-buffers.ts';
 import type { StoreStatistics } from '../../src/store/store.ts';
 import { Errno, failed, type Outcome, type Reply } from '../../src/sys/errno.ts';
 import { Clock, now } from './clock.ts';
@@ -40,7 +41,8 @@ export interface SlowOptions {
 
 export type Pace = Partial<Pick<SlowOptions, 'latencyMs' | 'bandwidth'>>;
 
-const BUFFER = 1 << 20;
+/** As many requests of 1 MiB wait for the link at a time as a client of some width makes. */
+const BUFFERS_BYTES = 256 * 1024 * 1024;
 
 export class SlowFileSystem implements FileSystem {
   readonly rules = new Rules();
@@ -50,7 +52,7 @@ export class SlowFileSystem implements FileSystem {
   readonly #clock = new Clock();
   readonly #counter = new Counter();
   readonly #paths = new Paths();
-  readonly #buffers: Buffer[] = [];
+  readonly #buffers = new ReadBuffers(BUFFERS_BYTES);
 
   constructor(inner: FileSystem, options: SlowOptions) {
     this.#inner = inner;
@@ -211,13 +213,11 @@ export class SlowFileSystem implements FileSystem {
     if (verdict.hang !== undefined) await verdict.hang;
     if (verdict.failure !== 0) return this.#late(0, verdict.failure);
 
-    const buffer = this.#take(size);
-    const give = () => this.#give(buffer);
+    const buffer = this.#buffers.take(size);
+    const give = () => this.#buffers.give(buffer);
     const answer = await this.#inner.read(node, handle, offset, size, buffer, who);
-    if (typeof answer === 'number' && answer < 0) {
-      give();
-      return this.#late(0, answer);
-    }
+    if (typeof answer !== 'number' || answer < 0) give(); // it was not in memory, and came in a buffer of its own
+    if (typeof answer === 'number' && answer < 0) return this.#late(0, answer);
     const late = typeof answer === 'number' ? { bytes: buffer.subarray(0, answer), release: give } : answer;
     if (late.bytes.length > verdict.shortenTo) {
       late.bytes = late.bytes.subarray(0, verdict.shortenTo);
@@ -412,13 +412,5 @@ export class SlowFileSystem implements FileSystem {
   #aged(entry: Entry): Entry {
     const entryTtlMs = entry.node === 0 ? Math.min(entry.entryTtlMs, this.#ttlMs) : this.#ttlMs;
     return { node: entry.node, attributes: entry.attributes, entryTtlMs, attributesTtlMs: this.#ttlMs };
-  }
-
-  #take(size: number): Buffer {
-    return size > BUFFER ? Buffer.allocUnsafeSlow(size) : (this.#buffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER));
-  }
-
-  #give(buffer: Buffer): void {
-    if (buffer.length === BUFFER && this.#buffers.length < 64) this.#buffers.push(buffer);
   }
 }

@@ -6,12 +6,17 @@ import { addressOf } from '../sys/libc.ts';
 
 const PAGE = 4096;
 const SMALLEST_BYTES = 16 * 1024;
-/** What is kept for the next read. Buffers beyond it are left to the garbage collector. */
+/** What is kept for the next read, unless said. Buffers beyond it are left to the garbage collector. */
 const KEPT_BYTES = 8 * 1024 * 1024;
 
 export class ReadBuffers {
   readonly #free = new Map<number, Uint8Array[]>();
+  readonly #keptMost: number;
   #keptBytes = 0;
+
+  constructor(keptMost: number = KEPT_BYTES) {
+    this.#keptMost = keptMost;
+  }
 
   /** A buffer of at least `size` bytes (a power of two). */
   take(size: number): Uint8Array {
@@ -24,7 +29,7 @@ export class ReadBuffers {
   }
 
   give(buffer: Uint8Array): void {
-    if (this.#keptBytes + buffer.length > KEPT_BYTES) return;
+    if (this.#keptBytes + buffer.length > this.#keptMost) return;
     this.#keptBytes += buffer.length;
     const list = this.#free.get(buffer.length);
     if (list === undefined) this.#free.set(buffer.length, [buffer]);
